@@ -1,0 +1,80 @@
+/* errors.c - from statuses and unknown names to exceptions. */
+#include "bind/module.h"
+
+bool nnc_check(nnc_status status)
+{
+    switch (status) {
+        case NNC_OK:
+        case NNC_STOPPED:
+        case NNC_DIVERGED:
+            return true;
+        case NNC_ERR_MEMORY:
+            PyErr_NoMemory();
+            return false;
+        case NNC_ERR_SIZE:
+        case NNC_ERR_CHAIN:
+        case NNC_ERR_EMPTY:
+            PyErr_SetString(PyExc_ValueError, nnc_status_text(status));
+            return false;
+        case NNC_STATUS_COUNT:
+            break;
+    }
+    PyErr_SetString(PyExc_SystemError, "unknown status");
+    return false;
+}
+
+PyObject *nnc_activation_names(void)
+{
+    PyObject *names = PyTuple_New(NNC_ACT_COUNT);
+    for (int i = 0; names && i < NNC_ACT_COUNT; i++) {
+        PyObject *name = PyUnicode_FromString(nnc_activation_name(i));
+        if (!name) {
+            Py_CLEAR(names);
+            break;
+        }
+        PyTuple_SET_ITEM(names, i, name);
+    }
+    return names;
+}
+
+/* The known name most like this one, a list of at most one str; NULL with an exception. */
+static PyObject *close_names(PyObject *name, PyObject *names)
+{
+    if (!PyUnicode_Check(name)) return PyList_New(0);
+    PyObject *difflib = PyImport_ImportModule("difflib");
+    if (!difflib) return NULL;
+    PyObject *close = PyObject_CallMethod(difflib, "get_close_matches", "OOi", name, names, 1);
+    Py_DECREF(difflib);
+    return close;
+}
+
+static void raise_unknown_activation(PyObject *name)
+{
+    PyObject *names = nnc_activation_names();
+    PyObject *comma = PyUnicode_FromString(", ");
+    PyObject *known = names && comma ? PyUnicode_Join(comma, names) : NULL;
+    PyObject *close = known ? close_names(name, names) : NULL;
+    if (close && PyList_Check(close) && PyList_GET_SIZE(close) > 0)
+        PyErr_Format(PyExc_ValueError,
+                     "Non-supported activation function %R: known are %U; did you mean %R?", name,
+                     known, PyList_GET_ITEM(close, 0));
+    else if (close)
+        PyErr_Format(PyExc_ValueError, "Non-supported activation function %R: known are %U", name,
+                     known);
+    Py_XDECREF(names);
+    Py_XDECREF(comma);
+    Py_XDECREF(known);
+    Py_XDECREF(close);
+}
+
+bool nnc_find_activation(PyObject *name, nnc_activation *activation)
+{
+    for (int i = 0; PyUnicode_Check(name) && i < NNC_ACT_COUNT; i++) {
+        if (PyUnicode_CompareWithASCIIString(name, nnc_activation_name(i)) == 0) {
+            *activation = (nnc_activation)i;
+            return true;
+        }
+    }
+    raise_unknown_activation(name);
+    return false;
+}

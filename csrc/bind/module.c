@@ -1,0 +1,45 @@
+/* module.c - the extension module nnc._core: put together, and NumPy's C API imported. */
+#define NNC_IMPORTS_NUMPY
+#include "bind/module.h"
+
+#include <stdlib.h>
+
+static int exec(PyObject *module)
+{
+    if (PyArray_ImportNumPyAPI() < 0) return -1;
+    if (PyModule_AddFunctions(module, nnc_step_methods) < 0) return -1;
+    if (PyModule_AddFunctions(module, nnc_training_methods) < 0) return -1;
+    PyObject *activations = nnc_activation_names();
+    int added = activations ? PyModule_AddObjectRef(module, "ACTIVATIONS", activations) : -1;
+    Py_XDECREF(activations);
+    if (added < 0) return -1;
+    const char *isa = getenv("NNC_ISA");
+    if (nnc_select_isa(isa)) return 0;
+    nnc_select_isa(NULL);
+    PyErr_Format(PyExc_ImportError,
+                 "NNC_ISA=%s: no such kernels, or not on this CPU; unset it, or see "
+                 "nnc.cpu_info()['available']",
+                 isa);
+    return -1;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED}, /* as NumPy */
+#endif
+    {0, NULL},
+};
+
+static PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "nnc._core",
+    .m_doc = "The C kernels and the training loop of nnc, on NumPy arrays.",
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+PyMODINIT_FUNC PyInit__core(void)
+{
+    return PyModuleDef_Init(&definition);
+}

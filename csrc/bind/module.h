@@ -1,0 +1,84 @@
+/* module.h - what the files of the binding share. Who does what, and nobody else:
+ *   module.c    creates the module and imports NumPy's C API
+ *   arrays.c    looks at an array's dtype, flags, shape, overlap
+ *   errors.c    turns a status of the core, or an unknown name, into an exception
+ *   steps.c     the tutorial's single steps;   training.c   training, random numbers, the CPU */
+#ifndef NNC_BIND_MODULE_H
+#define NNC_BIND_MODULE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#define NPY_TARGET_VERSION NPY_2_0_API_VERSION
+#define PY_ARRAY_UNIQUE_SYMBOL nnc_array_api
+#ifndef NNC_IMPORTS_NUMPY
+#define NO_IMPORT_ARRAY
+#endif
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wundef" /* NumPy's own headers */
+#include <numpy/arrayobject.h>
+#pragma GCC diagnostic pop
+
+#include "nnc.h"
+
+extern PyMethodDef nnc_step_methods[], nnc_training_methods[];
+
+/* ------------------------------------------------------------------------------ arrays.c */
+
+/* An array argument: in, what the caller passed; out, what C may read. */
+typedef struct {
+    const char *name;
+    PyObject *object;
+    bool follows;         /* does not decide the common dtype: labels */
+    bool strided;         /* any strides will do: else C-contiguous */
+    PyArrayObject *array; /* owned: the dtype of the call, aligned, native byte order */
+} nnc_input;
+
+/* Converts all inputs to one dtype: float32 where all that decide are float32, else float64.
+ * TypeError for anything but real numbers. On failure nothing is owned. */
+bool nnc_read_inputs(nnc_input *inputs, size_t n, nnc_dtype *dtype);
+/* The same with the dtype given. */
+bool nnc_read_inputs_as(nnc_input *inputs, size_t n, nnc_dtype dtype);
+void nnc_release_inputs(nnc_input *inputs, size_t n);
+
+/* ValueError unless the input is a matrix of that shape; -1 stands for any number. */
+bool nnc_expect_matrix(const nnc_input *input, npy_intp rows, npy_intp cols);
+/* ValueError unless the input has the shape of the other; one number is repeated to it where
+ * `repeat`. */
+bool nnc_expect_like(nnc_input *input, const nnc_input *other, bool repeat);
+
+/* A new C-contiguous array; NULL with an exception. */
+PyArrayObject *nnc_new_array(nnc_dtype dtype, int ndim, const npy_intp *shape);
+PyArrayObject *nnc_new_like(nnc_dtype dtype, PyArrayObject *array);
+
+/* The array that C may write in place, borrowed: C-contiguous, writeable float32 or float64, with
+ * ndim dimensions (-1: any). NULL with TypeError or ValueError. */
+PyArrayObject *nnc_writable(PyObject *object, const char *name, int ndim, nnc_dtype *dtype);
+/* Whether the memory of two contiguous arrays overlaps without being the same. */
+bool nnc_overlap(PyArrayObject *a, PyArrayObject *b);
+
+/* ------------------------------------------------------------------------------ errors.c */
+
+/* Raises what the status means; NNC_OK, NNC_STOPPED and NNC_DIVERGED raise nothing. True where
+ * nothing was raised. */
+bool nnc_check(nnc_status status);
+/* The names of all activations, a tuple. */
+PyObject *nnc_activation_names(void);
+/* The activation of that name; false with ValueError. */
+bool nnc_find_activation(PyObject *name, nnc_activation *activation);
+
+/* ------------------------------------------------------------------------------------ GIL */
+
+/* Lets other threads run while C works for more than some microseconds. */
+static inline PyThreadState *nnc_release_gil(size_t work)
+{
+    return work > 20000 ? PyEval_SaveThread() : NULL;
+}
+
+static inline void nnc_take_gil(PyThreadState *state)
+{
+    if (state) PyEval_RestoreThread(state);
+}
+
+#endif

@@ -1,0 +1,47 @@
+/* arena.c - see arena.h. The only allocation of the core, so that tests can make it fail. */
+#define _GNU_SOURCE 1 /* sysconf under -std=c11 */
+#include "core/arena.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/base.h"
+
+void nnc_arena_reserve(nnc_arena *arena, size_t a, size_t b, size_t c)
+{
+    size_t bytes;
+    bool fits = nnc_mul(&bytes, a, b) && nnc_mul(&bytes, bytes, c) &&
+                nnc_add(&bytes, bytes, NNC_LINE - 1) &&
+                nnc_add(&arena->size, arena->size, bytes & ~(NNC_LINE - 1));
+    arena->overflow |= !fits;
+}
+
+/* Kernels that overcommit grant any size, and kill the process when it is used. */
+static bool exceeds_machine(size_t bytes)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 && bytes / (size_t)page > (size_t)pages;
+}
+
+nnc_status nnc_arena_allocate(nnc_arena *arena)
+{
+    if (arena->overflow) return NNC_ERR_SIZE;
+    if (exceeds_machine(arena->size)) return NNC_ERR_MEMORY;
+    arena->block = aligned_alloc(NNC_LINE, nnc_max(arena->size, NNC_LINE));
+    return arena->block ? NNC_OK : NNC_ERR_MEMORY;
+}
+
+void *nnc_arena_take(nnc_arena *arena, size_t a, size_t b, size_t c)
+{
+    void *piece = arena->block + arena->used;
+    arena->used += (a * b * c + NNC_LINE - 1) & ~(NNC_LINE - 1);
+    assert(arena->used <= arena->size);
+    return piece;
+}
+
+void nnc_arena_free(nnc_arena *arena)
+{
+    free(arena->block);
+    *arena = (nnc_arena){0};
+}

@@ -1,0 +1,93 @@
+/* backprop.c - from the gradient at the output to the gradients of all parameters. */
+#include "core/arena.h"
+#include "core/network.h"
+
+void nnc_activate_backward(nnc_dtype dtype, nnc_activation f, void *dz, const void *da,
+                           const void *a, size_t n)
+{
+    nnc_kernels_for(dtype)->activate_backward[f](dz, da, a, n);
+}
+
+nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, const void *dz,
+                        const void *w, const void *a_prev, double divisor, size_t n_out,
+                        size_t n_in, size_t m)
+{
+    nnc_plan plan;
+    nnc_status status = nnc_plan_init(&plan, dtype, m);
+    if (status != NNC_OK) return status;
+    size_t n_grads, weights;
+    if (!nnc_mul(&weights, n_out, n_in) || !nnc_add(&n_grads, weights, n_out)) return NNC_ERR_SIZE;
+
+    nnc_arena arena = {0};
+    nnc_arena_reserve(&arena, n_out, plan.ld, plan.item);
+    nnc_arena_reserve(&arena, n_in, plan.ld, plan.item);
+    nnc_arena_reserve(&arena, n_in, plan.ld, plan.item);
+    nnc_arena_reserve(&arena, plan.n_slices, n_grads, plan.item);
+    status = nnc_arena_allocate(&arena);
+    if (status != NNC_OK) return status;
+    void *deltas = nnc_arena_take(&arena, n_out, plan.ld, plan.item); /* (n_out, cols) */
+    void *inputs = nnc_arena_take(&arena, n_in, plan.ld, plan.item);  /* (n_in, cols) */
+    void *das = nnc_arena_take(&arena, n_in, plan.ld, plan.item);     /* (n_in, cols) */
+    void *parts = nnc_arena_take(&arena, plan.n_slices, n_grads, plan.item);
+
+    const nnc_kernels *kernels = plan.kernels;
+    for (size_t s = 0; s < plan.n_slices; s++) {
+        nnc_slice slice = nnc_plan_slice(&plan, s);
+        void *part = nnc_at(&plan, parts, s * n_grads);
+        nnc_pack(&plan, slice, deltas, dz, n_out, (ptrdiff_t)m, 1);
+        nnc_clear_padding(&plan, slice, deltas, n_out);
+        nnc_pack(&plan, slice, inputs, a_prev, n_in, (ptrdiff_t)m, 1);
+        kernels->dense_weights(part, deltas, inputs, n_out, n_in, slice.cols, plan.ld);
+        kernels->dense_bias(nnc_at(&plan, part, weights), deltas, n_out, slice.cols, plan.ld);
+        kernels->dense_backward(das, w, deltas, NULL, NNC_ACT_IDENTITY, n_in, n_out, n_in,
+                                slice.cols, plan.ld);
+        nnc_unpack(&plan, slice, da_prev, das, n_in);
+    }
+    kernels->add_slices(dw, parts, plan.n_slices, n_grads, weights);
+    kernels->add_slices(db, nnc_at(&plan, parts, weights), plan.n_slices, n_grads, n_out);
+    if (m > 0) {
+        kernels->divide(dw, divisor, weights);
+        kernels->divide(db, divisor, n_out);
+    }
+    nnc_arena_free(&arena);
+    return NNC_OK;
+}
+
+/* dW and db of a layer need its dZ and its input; then dZ of the layer before replaces dZ. The
+ * first layer's input needs no gradient. */
+bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
+                        const void *params, void *grads, nnc_pacer *pacer)
+{
+    const nnc_plan *plan = &network->plan;
+    const nnc_kernels *kernels = plan->kernels;
+    const nnc_net *net = network->net;
+    void *dz = work->a[net->n_layers];
+    for (size_t l = net->n_layers; l-- > 0;) {
+        const nnc_layer *layer = &net->layers[l];
+        size_t n_in = layer->n_in, n_out = layer->n_out;
+        nnc_split by_output = nnc_chunks(n_out, n_in, slice.cols);
+        while (nnc_split_next(&by_output)) {
+            size_t row = by_output.start, rows = by_output.length;
+            kernels->dense_weights(nnc_at(plan, grads, layer->w + row * n_in),
+                                   nnc_at(plan, dz, row * plan->ld), work->a[l], rows, n_in,
+                                   slice.cols, plan->ld);
+            if (!nnc_pacer_tick(pacer, rows * n_in * slice.cols)) return false;
+        }
+        if (layer->has_bias)
+            kernels->dense_bias(nnc_at(plan, grads, layer->b), dz, n_out, slice.cols, plan->ld);
+        if (l == 0) break;
+
+        void *dz_prev = work->delta[l % 2];
+        nnc_split by_input = nnc_chunks(n_in, n_out, slice.cols);
+        while (nnc_split_next(&by_input)) {
+            size_t row = by_input.start, rows = by_input.length;
+            kernels->dense_backward(
+                nnc_at(plan, dz_prev, row * plan->ld), nnc_at(plan, params, layer->w + row), dz,
+                nnc_at(plan, work->a[l], row * plan->ld), net->layers[l - 1].activation, rows,
+                n_out, n_in, slice.cols, plan->ld);
+            if (!nnc_pacer_tick(pacer, rows * n_out * slice.cols)) return false;
+        }
+        dz = dz_prev;
+    }
+    return true;
+}

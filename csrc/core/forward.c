@@ -1,0 +1,57 @@
+/* forward.c - from inputs to activations. */
+#include "core/arena.h"
+#include "core/network.h"
+
+void nnc_activate(nnc_dtype dtype, nnc_activation f, void *a, const void *z, size_t n)
+{
+    nnc_kernels_for(dtype)->activate[f](a, z, n);
+}
+
+nnc_status nnc_forward(nnc_dtype dtype, void *z, const void *w, const void *b, const void *a_prev,
+                       size_t n_out, size_t n_in, size_t m)
+{
+    nnc_plan plan;
+    nnc_status status = nnc_plan_init(&plan, dtype, m);
+    if (status != NNC_OK) return status;
+
+    nnc_arena arena = {0};
+    nnc_arena_reserve(&arena, n_in, plan.ld, plan.item);
+    nnc_arena_reserve(&arena, n_out, plan.ld, plan.item);
+    status = nnc_arena_allocate(&arena);
+    if (status != NNC_OK) return status;
+    void *xs = nnc_arena_take(&arena, n_in, plan.ld, plan.item);  /* (n_in, cols) */
+    void *zs = nnc_arena_take(&arena, n_out, plan.ld, plan.item); /* (n_out, cols) */
+
+    for (size_t s = 0; s < plan.n_slices; s++) {
+        nnc_slice slice = nnc_plan_slice(&plan, s);
+        nnc_pack(&plan, slice, xs, a_prev, n_in, (ptrdiff_t)m, 1);
+        plan.kernels->dense_forward(zs, w, b, xs, NNC_ACT_IDENTITY, n_out, n_in, slice.cols,
+                                    plan.ld);
+        nnc_unpack(&plan, slice, z, zs, n_out);
+    }
+    nnc_arena_free(&arena);
+    return NNC_OK;
+}
+
+bool nnc_forward_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
+                       const void *params, nnc_pacer *pacer)
+{
+    const nnc_plan *plan = &network->plan;
+    const nnc_net *net = network->net;
+    for (size_t l = 0; l < net->n_layers; l++) {
+        const nnc_layer *layer = &net->layers[l];
+        bool logits = l + 1 == net->n_layers && network->loss_takes_logits;
+        nnc_split chunks = nnc_chunks(layer->n_out, layer->n_in, slice.cols);
+        while (nnc_split_next(&chunks)) {
+            size_t row = chunks.start, rows = chunks.length;
+            plan->kernels->dense_forward(
+                nnc_at(plan, work->a[l + 1], row * plan->ld),
+                nnc_at(plan, params, layer->w + row * layer->n_in),
+                layer->has_bias ? nnc_at(plan, params, layer->b + row) : NULL, work->a[l],
+                logits ? NNC_ACT_IDENTITY : layer->activation, rows, layer->n_in, slice.cols,
+                plan->ld);
+            if (!nnc_pacer_tick(pacer, rows * layer->n_in * slice.cols)) return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,87 @@
+/* loss.c - cost and accuracy, and the gradient at the output. */
+#include "core/arena.h"
+#include "core/network.h"
+
+nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accuracy,
+                     const void *y_hat, const void *y, size_t n_out, size_t m)
+{
+    nnc_plan plan;
+    nnc_status status = nnc_plan_init(&plan, dtype, m);
+    if (status != NNC_OK) return status;
+    nnc_arena arena = {0};
+    nnc_arena_reserve(&arena, plan.ld, plan.item, 1);
+    status = nnc_arena_allocate(&arena);
+    if (status != NNC_OK) return status;
+    void *hit = nnc_arena_take(&arena, plan.ld, plan.item, 1);
+
+    double costs[NNC_MAX_SLICES] = {0}, hits[NNC_MAX_SLICES] = {0};
+    for (size_t s = 0; s < plan.n_slices; s++) {
+        nnc_slice slice = nnc_plan_slice(&plan, s);
+        plan.kernels->fill(hit, 1.0, slice.n);
+        for (size_t i = 0; i < n_out; i++) {
+            const void *row_hat = nnc_at(&plan, y_hat, i * m + slice.start);
+            const void *row = nnc_at(&plan, y, i * m + slice.start);
+            double sum = 0;
+            if (cost) plan.kernels->loss[loss](&sum, NULL, row_hat, row, slice.n);
+            if (accuracy) plan.kernels->match(hit, row_hat, row, slice.n);
+            costs[s] += sum;
+        }
+        plan.kernels->sum(&hits[s], hit, slice.n);
+    }
+    nnc_arena_free(&arena);
+    if (cost) *cost = nnc_sum_slices(&plan, costs) / (loss == NNC_LOSS_BCE ? (double)m : 1.0);
+    if (accuracy) *accuracy = nnc_sum_slices(&plan, hits) / (double)m;
+    return NNC_OK;
+}
+
+void nnc_output_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void *dz,
+                         const void *y_hat, const void *y, size_t n)
+{
+    const nnc_kernels *kernels = nnc_kernels_for(dtype);
+    if (loss == NNC_LOSS_BCE && f == NNC_ACT_SIGMOID) {
+        kernels->subtract(dz, y_hat, y, n);
+        return;
+    }
+    /* the derivative by y_hat has a place of its own, as f' still needs y_hat */
+    double sum, dy[256];
+    const size_t item = nnc_dtype_size(dtype), most = sizeof dy / item;
+    for (size_t start = 0; start < n; start += most) {
+        size_t count = nnc_min(n - start, most);
+        const char *p = (const char *)y_hat + start * item;
+        kernels->loss[loss](&sum, dy, p, (const char *)y + start * item, count);
+        kernels->activate_backward[f]((char *)dz + start * item, dy, p, count);
+    }
+}
+
+void nnc_classify(nnc_dtype dtype, void *class_, const void *p, size_t n)
+{
+    nnc_kernels_for(dtype)->classify(class_, p, n);
+}
+
+void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
+                    const void *ys, double *cost, double *hits)
+{
+    const nnc_plan *plan = &network->plan;
+    const nnc_kernels *kernels = plan->kernels;
+    const nnc_layer *layer = &network->net->layers[network->net->n_layers - 1];
+    void *dz = work->a[network->net->n_layers];
+
+    *cost = 0;
+    kernels->fill(work->hit, 1.0, slice.n);
+    for (size_t i = 0; i < layer->n_out; i++) {
+        void *row = nnc_at(plan, dz, i * plan->ld);
+        const void *y = nnc_at(plan, ys, i * plan->ld);
+        double sum;
+        if (network->loss_takes_logits) {
+            kernels->loss_from_logits(&sum, row, work->y_hat, row, y, slice.n);
+            kernels->match(work->hit, work->y_hat, y, slice.n);
+        } else {
+            kernels->match(work->hit, row, y, slice.n);
+            kernels->loss[network->loss](&sum, work->y_hat, row, y, slice.n);
+            kernels->activate_backward[layer->activation](row, work->y_hat, row, slice.n);
+        }
+        *cost += sum;
+    }
+    kernels->sum(hits, work->hit, slice.n);
+    nnc_clear_padding(plan, slice, dz, layer->n_out);
+}

@@ -1,0 +1,61 @@
+/* network.h - one training step on one slice: the work space, and the verbs that use it.
+ *
+ * The verbs are called in the order forward, loss, backprop; train.c does so. A verb returns
+ * false where the pacer says stop: the slice's results are then worthless. */
+#ifndef NNC_CORE_NETWORK_H
+#define NNC_CORE_NETWORK_H
+
+#include "core/plan.h"
+#include "nnc.h"
+
+typedef struct {
+    nnc_plan plan;
+    const nnc_net *net;
+    nnc_loss loss;
+    bool loss_takes_logits; /* cross-entropy after sigmoid */
+    size_t max_width;       /* of all layers' inputs and outputs */
+} nnc_network_plan;
+
+/* The activations of one slice; a thread has one work space. */
+typedef struct {
+    void **a;       /* a[0]: the input, borrowed; a[l] (n_out of layer l, cols) */
+    void *delta[2]; /* (max_width, cols): dZ of this layer and of the one before, in turn */
+    void *y_hat;    /* (cols): a row of probabilities */
+    void *hit;      /* (cols): 1 where all classes of a sample are right */
+} nnc_workspace;
+
+/* Counts work, and asks the monitor about every 50 ms whether to go on. */
+typedef struct {
+    const nnc_monitor *monitor; /* NULL: never asks */
+    double next;                /* seconds: when to ask again */
+    size_t pending;             /* multiply-adds since the clock was read */
+    size_t epoch;
+    double cost;
+    nnc_status status;
+} nnc_pacer;
+
+void nnc_pacer_start(nnc_pacer *pacer, const nnc_monitor *monitor);
+/* After `work` multiply-adds: false where the monitor wants to stop; status says why. */
+bool nnc_pacer_tick(nnc_pacer *pacer, size_t work);
+
+/* A matrix product cut by rows, so that no kernel call lasts longer than some milliseconds. */
+static inline nnc_split nnc_chunks(size_t rows, size_t depth, size_t cols)
+{
+    const size_t most = (size_t)1 << 24; /* multiply-adds */
+    return nnc_split_evenly(rows, nnc_max(most / nnc_max(depth * cols, 1), 1));
+}
+
+bool nnc_forward_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
+                       const void *params, nnc_pacer *pacer);
+
+/* From work->a of the last layer (logits, where loss_takes_logits) and ys (n_out, cols):
+ * *cost is the loss summed over the slice, *hits the number of samples classified right, and
+ * work->a of the last layer becomes dZ. */
+void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
+                    const void *ys, double *cost, double *hits);
+
+/* From dZ of the last layer in work->a: grads, a block laid out as the parameters. */
+bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
+                        const void *params, void *grads, nnc_pacer *pacer);
+
+#endif

@@ -1,0 +1,102 @@
+/* rng.c - the legacy random numbers of NumPy: MT19937, and the polar method for normals.
+ *
+ * Equal to numpy.random.RandomState bit for bit: the same recurrences, the same libm log, and no
+ * fused multiply-add (-ffp-contract=off), which would change the last bits of the normals.
+ * Source: Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 8 (1998); Marsaglia and Bray,
+ * "A convenient method for generating normal variables", SIAM Review 6 (1964). */
+#include <math.h>
+
+#include "nnc.h"
+
+enum { WORDS = 624, MIDDLE = 397 };
+
+void nnc_rng_seed(nnc_rng *rng, uint32_t seed)
+{
+    for (uint32_t i = 0; i < WORDS; i++) {
+        rng->state[i] = seed;
+        seed = 1812433253u * (seed ^ (seed >> 30)) + i + 1;
+    }
+    rng->position = WORDS;
+    rng->has_gauss = false;
+    rng->gauss = 0.0;
+}
+
+void nnc_rng_seed_array(nnc_rng *rng, const uint32_t *words, size_t n)
+{
+    nnc_rng_seed(rng, 19650218u);
+    uint32_t *mt = rng->state;
+    size_t i = 1, j = 0;
+    for (size_t k = n > WORDS ? n : WORDS; k > 0; k--) {
+        mt[i] = (mt[i] ^ ((mt[i - 1] ^ (mt[i - 1] >> 30)) * 1664525u)) + words[j] + (uint32_t)j;
+        if (++i == WORDS) {
+            mt[0] = mt[WORDS - 1];
+            i = 1;
+        }
+        if (++j == n) j = 0;
+    }
+    for (size_t k = WORDS - 1; k > 0; k--) {
+        mt[i] = (mt[i] ^ ((mt[i - 1] ^ (mt[i - 1] >> 30)) * 1566083941u)) - (uint32_t)i;
+        if (++i == WORDS) {
+            mt[0] = mt[WORDS - 1];
+            i = 1;
+        }
+    }
+    mt[0] = 0x80000000u;
+}
+
+static void refill(nnc_rng *rng)
+{
+    uint32_t *mt = rng->state;
+    for (int i = 0; i < WORDS; i++) {
+        uint32_t y = (mt[i] & 0x80000000u) | (mt[(i + 1) % WORDS] & 0x7fffffffu);
+        mt[i] = mt[(i + MIDDLE) % WORDS] ^ (y >> 1) ^ ((y & 1) ? 0x9908b0dfu : 0);
+    }
+    rng->position = 0;
+}
+
+static uint32_t next_word(nnc_rng *rng)
+{
+    if (rng->position == WORDS) refill(rng);
+    uint32_t y = rng->state[rng->position++];
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c5680u;
+    y ^= (y << 15) & 0xefc60000u;
+    return y ^ (y >> 18);
+}
+
+/* 53 random bits over 2^53; the high word is drawn first. */
+static double next_double(nnc_rng *rng)
+{
+    uint32_t high = next_word(rng) >> 5, low = next_word(rng) >> 6;
+    return (high * 67108864.0 + low) / 9007199254740992.0;
+}
+
+/* A point (x1, x2) in the unit disc gives two normals; the one of x2 is returned first, the
+ * other is kept for the next call. */
+static double next_normal(nnc_rng *rng)
+{
+    if (rng->has_gauss) {
+        rng->has_gauss = false;
+        return rng->gauss;
+    }
+    double x1, x2, r2;
+    do {
+        x1 = 2.0 * next_double(rng) - 1.0;
+        x2 = 2.0 * next_double(rng) - 1.0;
+        r2 = x1 * x1 + x2 * x2;
+    } while (r2 >= 1.0 || r2 == 0.0);
+    double factor = sqrt(-2.0 * log(r2) / r2);
+    rng->gauss = factor * x1;
+    rng->has_gauss = true;
+    return factor * x2;
+}
+
+void nnc_rng_uniform(nnc_rng *rng, double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] = next_double(rng);
+}
+
+void nnc_rng_normal(nnc_rng *rng, double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] = next_normal(rng);
+}

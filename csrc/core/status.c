@@ -1,0 +1,27 @@
+/* status.c - the vocabulary's names. */
+#include "core/base.h"
+#include "nnc.h"
+
+const char *nnc_status_text(nnc_status status)
+{
+#define SENTENCE(name, sentence) [name] = sentence,
+    static const char *const texts[NNC_STATUS_COUNT] = {NNC_STATUS_LIST(SENTENCE)};
+#undef SENTENCE
+    return texts[status];
+}
+
+const char *nnc_activation_name(nnc_activation activation)
+{
+#define NAME(suffix, name) [NNC_ACT_##suffix] = #name,
+    static const char *const names[NNC_ACT_COUNT] = {NNC_ACTIVATION_LIST(NAME)};
+#undef NAME
+    return names[activation];
+}
+
+size_t nnc_dtype_size(nnc_dtype dtype)
+{
+#define SIZE(name, type, numpy_name) [name] = sizeof(type),
+    static const size_t sizes[NNC_DTYPE_COUNT] = {NNC_DTYPE_LIST(SIZE)};
+#undef SIZE
+    return sizes[dtype];
+}

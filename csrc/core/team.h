@@ -1,0 +1,22 @@
+/* team.h - threads that live as long as one parallel call.
+ *
+ * The caller is rank 0 and works too. Nothing outlives the call: no global pool, nothing for fork
+ * to break. Starting a team costs some 50 us a thread. */
+#ifndef NNC_CORE_TEAM_H
+#define NNC_CORE_TEAM_H
+
+#include <stddef.h>
+
+typedef struct nnc_team nnc_team;
+
+/* Runs work(context, team, rank) once on each of the team's threads, and returns when all have
+ * returned. The team has n threads, or fewer where the system refuses them. */
+void nnc_team_run(size_t n, void (*work)(void *context, nnc_team *team, size_t rank),
+                  void *context);
+
+/* From within work: */
+size_t nnc_team_size(const nnc_team *team);
+/* Waits until every thread of the team is here; what each wrote before, all see after. */
+void nnc_team_barrier(nnc_team *team);
+
+#endif

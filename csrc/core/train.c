@@ -1,0 +1,248 @@
+/* train.c - full-batch gradient descent: slices in parallel, then one update, epoch by epoch.
+ *
+ * Each slice writes its own gradients; after a barrier every thread sums a range of parameters
+ * over the slices, in their fixed order, and writes the range's next values; after a second
+ * barrier the epoch is over. The parameters before the last update are kept, so that a diverging
+ * run can hand back the last ones whose cost was finite. */
+#define _GNU_SOURCE 1 /* clock_gettime under -std=c11 */
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/arena.h"
+#include "core/network.h"
+#include "core/team.h"
+
+/* Seconds between questions to the monitor, and multiply-adds between looks at the clock. */
+#define POLL_SECONDS 0.05
+enum { CLOCK_WORK = 1 << 21 };
+
+/* What a kernel call costs besides its multiply-adds, in multiply-adds. */
+enum { CALL_WORK = 1 << 10 };
+
+/* A second thread pays above about this many multiply-adds an epoch (20 us). */
+enum { PARALLEL_WORK = 1 << 18 };
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+void nnc_pacer_start(nnc_pacer *pacer, const nnc_monitor *monitor)
+{
+    *pacer = (nnc_pacer){.monitor = monitor, .status = NNC_OK};
+    if (monitor) pacer->next = seconds() + POLL_SECONDS;
+}
+
+bool nnc_pacer_tick(nnc_pacer *pacer, size_t work)
+{
+    if (!pacer->monitor) return true;
+    pacer->pending += work + CALL_WORK;
+    if (pacer->pending < CLOCK_WORK) return true;
+    pacer->pending = 0;
+    double now = seconds();
+    if (now < pacer->next) return true;
+    pacer->status = pacer->monitor->poll(pacer->monitor->context, pacer->epoch, pacer->cost);
+    pacer->next = seconds() + POLL_SECONDS;
+    return pacer->status == NNC_OK;
+}
+
+typedef struct {
+    const nnc_training *training;
+    nnc_network_plan network;
+    void *xs, *ys;             /* packed slices: (n_slices, n_in, ld), (n_slices, n_out, ld) */
+    void *params[2];           /* now and next, in turn */
+    void *grads;               /* (n_slices, n_params) */
+    nnc_workspace *workspaces; /* one a thread */
+    size_t n_threads;
+    double costs[NNC_MAX_SLICES], hits[NNC_MAX_SLICES];
+    double *cost, *accuracy; /* the histories */
+    nnc_pacer pacer;         /* of rank 0 */
+    atomic_bool stop;        /* set by rank 0 only, and only outside the update */
+    atomic_bool overflow;    /* a parameter's next value is not finite */
+    size_t done, now;        /* results: epochs recorded, and which params are valid */
+    nnc_status status;
+} run;
+
+/* Forward, loss and backward of the slices that fall to this rank. */
+static void run_slices(run *r, nnc_team *team, size_t rank, const void *params)
+{
+    const nnc_plan *plan = &r->network.plan;
+    const nnc_net *net = r->network.net;
+    nnc_pacer silent = {0};
+    nnc_pacer *pacer = rank == 0 ? &r->pacer : &silent;
+    nnc_workspace *work = &r->workspaces[rank];
+    size_t n_in = net->layers[0].n_in, n_out = net->layers[net->n_layers - 1].n_out;
+
+    for (size_t s = rank; s < plan->n_slices; s += nnc_team_size(team)) {
+        nnc_slice slice = nnc_plan_slice(plan, s);
+        work->a[0] = nnc_at(plan, r->xs, s * n_in * plan->ld);
+        const void *ys = nnc_at(plan, r->ys, s * n_out * plan->ld);
+        void *grads = nnc_at(plan, r->grads, s * net->n_params);
+        bool go_on = nnc_forward_slice(&r->network, work, slice, params, pacer);
+        if (go_on) {
+            nnc_loss_slice(&r->network, work, slice, ys, &r->costs[s], &r->hits[s]);
+            go_on = nnc_backprop_slice(&r->network, work, slice, params, grads, pacer);
+        }
+        if (!go_on) atomic_store(&r->stop, true);
+        if (atomic_load_explicit(&r->stop, memory_order_relaxed)) return;
+    }
+}
+
+/* next = params - rate * grads, for this rank's share of whole cache lines. */
+static void update_share(run *r, nnc_team *team, size_t rank, void *next, const void *params,
+                         double rate)
+{
+    const nnc_plan *plan = &r->network.plan;
+    size_t n = r->network.net->n_params, lanes = NNC_LINE / plan->item;
+    size_t share = nnc_ceil_div(nnc_ceil_div(n, lanes), nnc_team_size(team)) * lanes;
+    size_t start = nnc_min(rank * share, n), count = nnc_min(share, n - start), bad;
+    plan->kernels->descend(nnc_at(plan, next, start), nnc_at(plan, params, start),
+                           nnc_at(plan, r->grads, start), plan->n_slices, n, rate, count);
+    plan->kernels->first_nonfinite(&bad, nnc_at(plan, next, start), count);
+    if (bad < count) atomic_store(&r->overflow, true);
+}
+
+/* Every thread runs the same loop and takes the same decisions, from values that all of them see
+ * between the same two barriers; rank 0 also keeps the histories and talks to the monitor. */
+static void run_epochs(void *context, nnc_team *team, size_t rank)
+{
+    run *r = context;
+    const nnc_training *t = r->training;
+    const nnc_monitor *monitor = &t->monitor;
+    double samples = (double)t->m;
+    double divisor = t->loss == NNC_LOSS_BCE ? samples : 1.0;
+    double rate = t->m > 0 ? t->learning_rate / divisor : 0.0;
+    nnc_status status = NNC_OK;
+    size_t now = 0, epoch = 0;
+
+    for (; epoch < t->epochs && status == NNC_OK; epoch++) {
+        run_slices(r, team, rank, r->params[now]);
+        nnc_team_barrier(team);
+        if (atomic_load(&r->stop)) break;
+        double cost = nnc_sum_slices(&r->network.plan, r->costs) / divisor;
+        double accuracy = nnc_sum_slices(&r->network.plan, r->hits) / samples;
+        if (t->m > 0 && !isfinite(cost)) {
+            status = NNC_DIVERGED;
+            if (epoch > 0) now = !now;
+            break;
+        }
+        if (rank == 0) {
+            r->cost[epoch] = cost;
+            if (r->accuracy) r->accuracy[epoch] = accuracy;
+        }
+        update_share(r, team, rank, r->params[!now], r->params[now], rate);
+        nnc_team_barrier(team);
+        if (atomic_load(&r->overflow)) {
+            status = NNC_DIVERGED;
+            epoch++;
+            break;
+        }
+        now = !now;
+        if (rank > 0) continue;
+        r->pacer.epoch = epoch + 1;
+        r->pacer.cost = cost;
+        if (monitor->at_epoch && monitor->every && epoch % monitor->every == 0)
+            r->pacer.status =
+                monitor->at_epoch(monitor->context, epoch, cost, accuracy, r->params[now]);
+        if (r->pacer.status != NNC_OK) atomic_store(&r->stop, true);
+    }
+    if (rank > 0) return;
+    r->done = epoch;
+    r->now = now;
+    r->status = status == NNC_OK ? r->pacer.status : status;
+}
+
+static size_t threads_that_pay(const nnc_training *t, const nnc_plan *plan)
+{
+    size_t work;
+    if (!nnc_mul(&work, t->net->n_params, t->m)) work = SIZE_MAX;
+    if (work < PARALLEL_WORK) return 1;
+    return nnc_max(nnc_min(t->n_threads, plan->n_slices), 1);
+}
+
+/* Visits the pieces of the run's memory in one order: with an allocated arena it takes them,
+ * before that it reserves them. */
+static void *piece(nnc_arena *arena, size_t a, size_t b, size_t c)
+{
+    if (arena->block) return nnc_arena_take(arena, a, b, c);
+    nnc_arena_reserve(arena, a, b, c);
+    return NULL;
+}
+
+static void lay_out(run *r, nnc_arena *arena)
+{
+    const nnc_plan *plan = &r->network.plan;
+    const nnc_net *net = r->network.net;
+    size_t slices = plan->n_slices, ld = plan->ld * plan->item;
+    bool allocated = arena->block != NULL;
+
+    r->xs = piece(arena, slices, net->layers[0].n_in, ld);
+    r->ys = piece(arena, slices, net->layers[net->n_layers - 1].n_out, ld);
+    for (int i = 0; i < 2; i++) r->params[i] = piece(arena, net->n_params, plan->item, 1);
+    r->grads = piece(arena, slices, net->n_params, plan->item);
+    r->workspaces = piece(arena, r->n_threads, sizeof *r->workspaces, 1);
+    for (size_t rank = 0; rank < r->n_threads; rank++) {
+        void **a = piece(arena, net->n_layers + 1, sizeof *a, 1);
+        for (size_t l = 0; l < net->n_layers; l++) {
+            void *output = piece(arena, net->layers[l].n_out, ld, 1);
+            if (allocated) a[l + 1] = output;
+        }
+        nnc_workspace work = {.a = a};
+        for (int i = 0; i < 2; i++) work.delta[i] = piece(arena, r->network.max_width, ld, 1);
+        work.y_hat = piece(arena, ld, 1, 1);
+        work.hit = piece(arena, ld, 1, 1);
+        if (allocated) r->workspaces[rank] = work;
+    }
+}
+
+static void pack_data(run *r)
+{
+    const nnc_training *t = r->training;
+    const nnc_plan *plan = &r->network.plan;
+    size_t n_in = t->net->layers[0].n_in, n_out = t->net->layers[t->net->n_layers - 1].n_out;
+    for (size_t s = 0; s < plan->n_slices; s++) {
+        nnc_slice slice = nnc_plan_slice(plan, s);
+        nnc_pack(plan, slice, nnc_at(plan, r->xs, s * n_in * plan->ld), t->x, n_in, t->x_feature,
+                 t->x_sample);
+        nnc_pack(plan, slice, nnc_at(plan, r->ys, s * n_out * plan->ld), t->y, n_out, t->y_feature,
+                 t->y_sample);
+    }
+}
+
+nnc_status nnc_train(const nnc_training *training, void *params, double *cost, double *accuracy,
+                     size_t *done)
+{
+    const nnc_net *net = training->net;
+    const nnc_layer *last = &net->layers[net->n_layers - 1];
+    run r = {.training = training, .cost = cost, .accuracy = accuracy};
+    *done = 0;
+    nnc_status status = nnc_plan_init(&r.network.plan, training->dtype, training->m);
+    if (status != NNC_OK) return status;
+    r.network.net = net;
+    r.network.loss = training->loss;
+    r.network.loss_takes_logits =
+        training->loss == NNC_LOSS_BCE && last->activation == NNC_ACT_SIGMOID;
+    for (size_t l = 0; l < net->n_layers; l++)
+        r.network.max_width = nnc_max(r.network.max_width, net->layers[l].n_in);
+    r.n_threads = threads_that_pay(training, &r.network.plan);
+
+    nnc_arena arena = {0};
+    lay_out(&r, &arena);
+    status = nnc_arena_allocate(&arena);
+    if (status != NNC_OK) return status;
+    lay_out(&r, &arena);
+    pack_data(&r);
+
+    size_t bytes = net->n_params * r.network.plan.item;
+    memcpy(r.params[0], params, bytes);
+    nnc_pacer_start(&r.pacer, training->monitor.poll ? &training->monitor : NULL);
+    nnc_team_run(r.n_threads, run_epochs, &r);
+    memcpy(params, r.params[r.now], bytes);
+    *done = r.done;
+    nnc_arena_free(&arena);
+    return r.status;
+}

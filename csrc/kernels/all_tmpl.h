@@ -1,0 +1,61 @@
+/* all_tmpl.h - every kernel of one ISA, and its tables for float and for double.
+ *
+ * Expects, from the ISA's file:
+ *   NNC_ISA             the ISA's name
+ *   NNC_VECTOR_BYTES    16, 32 or 64
+ *   NNC_FMA             1 where the target region has fused multiply-add
+ *   NNC_TILE_ROWS, _VECTORS, _GRID   the register tile of dense_forward and dense_backward
+ *   NNC_DOT_ROWS, _GRID              the register tile of dense_weights (columns: 4)
+ *
+ * The templates see these words, which mean another type and function in each pass:
+ *   real, vreal, vint   the element; a vector of them; a vector of integers as wide as them
+ *   VLEN, PARTS         elements in a vector; vectors in a logical vector of NNC_LINE bytes
+ *   v_fma, v_exp, …     operations on vectors: vec_tmpl.h, math_tmpl.h
+ *   NNC_FN(name)        name_f32_avx2 and so on */
+#define NNC_JOIN_(name, suffix, isa) name##_##suffix##_##isa
+#define NNC_JOIN(name, suffix, isa) NNC_JOIN_(name, suffix, isa)
+#define NNC_FN(name) NNC_JOIN(name, NNC_SUFFIX, NNC_ISA)
+
+#define VLEN (NNC_VECTOR_BYTES / sizeof(real))
+#define PARTS (NNC_LINE / NNC_VECTOR_BYTES)
+#define LANES (NNC_LINE / sizeof(real))
+
+#define vreal NNC_FN(vreal)
+#define vint NNC_FN(vint)
+#define vuint NNC_FN(vuint)
+#define vunaligned NNC_FN(vunaligned)
+#define v_load NNC_FN(v_load)
+#define v_load_part NNC_FN(v_load_part)
+#define v_store NNC_FN(v_store)
+#define v_store_part NNC_FN(v_store_part)
+#define v_set1 NNC_FN(v_set1)
+#define v_select NNC_FN(v_select)
+#define v_keep NNC_FN(v_keep)
+#define v_abs NNC_FN(v_abs)
+#define v_fma NNC_FN(v_fma)
+#define v_fold NNC_FN(v_fold)
+#define v_fold4 NNC_FN(v_fold4)
+#define v_polynomial NNC_FN(v_polynomial)
+#define v_power_of_two NNC_FN(v_power_of_two)
+#define v_exp NNC_FN(v_exp)
+#define v_log NNC_FN(v_log)
+#define v_log1p NNC_FN(v_log1p)
+#define v_log_sum NNC_FN(v_log_sum)
+#define v_sigmoid NNC_FN(v_sigmoid)
+#define v_softplus_tail NNC_FN(v_softplus_tail)
+
+#define NNC_SUFFIX f32
+#define NNC_REAL_IS_DOUBLE 0
+#define real float
+#include "kernels/dtype_tmpl.h"
+#undef NNC_SUFFIX
+#undef NNC_REAL_IS_DOUBLE
+#undef real
+
+#define NNC_SUFFIX f64
+#define NNC_REAL_IS_DOUBLE 1
+#define real double
+#include "kernels/dtype_tmpl.h"
+#undef NNC_SUFFIX
+#undef NNC_REAL_IS_DOUBLE
+#undef real

@@ -1,0 +1,22 @@
+/* avx2.c - AVX2: 32-byte vectors, 16 registers. */
+#include "kernels/kernels.h"
+#if NNC_X86_64
+#include <immintrin.h>
+#include <string.h>
+
+#include "core/base.h"
+#include "kernels/target.h"
+
+#define NNC_ISA avx2
+#define NNC_VECTOR_BYTES 32
+#define NNC_FMA 1
+#define NNC_TILE_ROWS 4
+#define NNC_TILE_VECTORS 3
+#define NNC_TILE_GRID NNC_GRID_4x3
+#define NNC_DOT_ROWS 3
+#define NNC_DOT_GRID NNC_GRID_3x4
+
+NNC_TARGET_BEGIN("avx2,fma")
+#include "kernels/all_tmpl.h"
+NNC_TARGET_END
+#endif

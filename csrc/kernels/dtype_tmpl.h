@@ -1,0 +1,34 @@
+/* dtype_tmpl.h - the kernels of one ISA and dtype, in the order in which they build on each other,
+ * and the table of them: nnc_kernels_f32_avx2 and so on. */
+#include "kernels/vec_tmpl.h"
+#include "kernels/math_tmpl.h"
+#include "kernels/activation_tmpl.h"
+#include "kernels/elementwise_tmpl.h"
+#include "kernels/loss_tmpl.h"
+#include "kernels/dense_tmpl.h"
+#include "kernels/weights_tmpl.h"
+
+#define NNC_ACTIVATE(id, name) [NNC_ACT_##id] = NNC_FN(activate_##name),
+#define NNC_ACTIVATE_BACKWARD(id, name) [NNC_ACT_##id] = NNC_FN(activate_backward_##name),
+#define NNC_LOSS(id, name) [NNC_LOSS_##id] = NNC_FN(loss_##name),
+
+const nnc_kernels NNC_FN(nnc_kernels) = {
+    .activate = {NNC_ACTIVATION_LIST(NNC_ACTIVATE)},
+    .activate_backward = {NNC_ACTIVATION_LIST(NNC_ACTIVATE_BACKWARD)},
+    .dense_forward = NNC_FN(dense_forward),
+    .dense_backward = NNC_FN(dense_backward),
+    .dense_weights = NNC_FN(dense_weights),
+    .dense_bias = NNC_FN(dense_bias),
+    .loss = {NNC_LOSS_LIST(NNC_LOSS)},
+    .loss_from_logits = NNC_FN(loss_from_logits),
+    .match = NNC_FN(match),
+    .sum = NNC_FN(sum),
+    .subtract = NNC_FN(subtract),
+    .classify = NNC_FN(classify),
+    .fill = NNC_FN(fill),
+    .add_slices = NNC_FN(add_slices),
+    .divide = NNC_FN(divide),
+    .descend = NNC_FN(descend),
+    .update = NNC_FN(update),
+    .first_nonfinite = NNC_FN(first_nonfinite),
+};

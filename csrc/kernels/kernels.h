@@ -1,0 +1,92 @@
+/* kernels.h - the seam between what is computed and how fast: one table of function pointers per
+ * ISA and dtype.
+ *
+ * Kernels return nothing, allocate nothing and cannot fail; sizes of zero are legal. Elements are
+ * floats or doubles, as the table says. Shapes are in elements, row-major.
+ *
+ * Padded matrices: the matrix kernels (dense_*) take activations as (features, cols) with `ld`
+ * elements from row to row, where cols is a whole number of logical vectors. All their matrices
+ * of activations share cols and ld.
+ *
+ * Order of arithmetic, the same in every table:
+ *   - products: each output element is one chain acc = fma(w, x, acc) in index order;
+ *   - sums over samples: NNC_LINE bytes of samples are one logical vector, each of its lanes sums
+ *     on its own; then the upper half of the lanes folds onto the lower, until one is left;
+ *   - partial sums of slices: neighbours in pairs, ((0 + 1) + (2 + 3)) + …
+ * A table without FMA rounds each product, and so differs in the last bits. */
+#ifndef NNC_KERNELS_H
+#define NNC_KERNELS_H
+
+#include "nnc.h"
+
+/* The most slices a batch is cut into: a power of two. */
+enum { NNC_MAX_SLICES = 8 };
+
+typedef struct {
+    /* a (n) = f(z); a may be z. */
+    void (*activate[NNC_ACT_COUNT])(void *a, const void *z, size_t n);
+    /* dz (n) = da * f'(z), f' from a = f(z); dz may be da or a. */
+    void (*activate_backward[NNC_ACT_COUNT])(void *dz, const void *da, const void *a, size_t n);
+
+    /* a (n_out, cols) = f(w x + b): w (n_out, n_in) without gaps, b (n_out) or NULL,
+     * x (n_in, cols). a does not overlap x. */
+    void (*dense_forward)(void *a, const void *w, const void *b, const void *x, nnc_activation f,
+                          size_t n_out, size_t n_in, size_t cols, size_t ld);
+    /* dx (n_rows, cols) = (w^T dz) * f'(x), f' from the layer's input x = f(z) (n_rows, cols),
+     * which may be NULL where f is NNC_ACT_IDENTITY. w (n_out, n_rows) with w_ld elements from
+     * row to row; dz (n_out, cols). dx overlaps neither dz nor x. */
+    void (*dense_backward)(void *dx, const void *w, const void *dz, const void *x, nnc_activation f,
+                           size_t n_rows, size_t n_out, size_t w_ld, size_t cols, size_t ld);
+    /* dw (n_out, n_in) = dz x^T, a sum over samples: dz (n_out, cols), x (n_in, cols). */
+    void (*dense_weights)(void *dw, const void *dz, const void *x, size_t n_out, size_t n_in,
+                          size_t cols, size_t ld);
+    /* db (n_out) = sums over samples of dz (n_out, cols). */
+    void (*dense_bias)(void *db, const void *dz, size_t n_out, size_t cols, size_t ld);
+
+    /* One row of n samples: *sum is the loss of y_hat against y; dy (n) its derivative by y_hat,
+     * and may be NULL. nnc.h, nnc_score, says what cross-entropy makes of 0 and 1. */
+    void (*loss[NNC_LOSS_COUNT])(double *sum, void *dy, const void *y_hat, const void *y, size_t n);
+    /* The same for cross-entropy after sigmoid, from z: *sum, and dz (n) = sigmoid(z) - y.
+     * y_hat (n) = sigmoid(z). dz may be z. */
+    void (*loss_from_logits)(double *sum, void *dz, void *y_hat, const void *z, const void *y,
+                             size_t n);
+    /* hit (n) *= 1 where the class of y_hat equals y, else 0. */
+    void (*match)(void *hit, const void *y_hat, const void *y, size_t n);
+    /* *sum of x (n). */
+    void (*sum)(double *sum, const void *x, size_t n);
+    /* difference (n) = a - b; difference may be a or b. */
+    void (*subtract)(void *difference, const void *a, const void *b, size_t n);
+    void (*classify)(void *class_, const void *p, size_t n);
+    void (*fill)(void *x, double value, size_t n);
+
+    /* out (n) = sum of n_parts rows of parts (n_parts, stride), in the order of slices; n_parts
+     * is a power of two, at most NNC_MAX_SLICES. */
+    void (*add_slices)(void *out, const void *parts, size_t n_parts, size_t stride, size_t n);
+    /* x (n) /= divisor. */
+    void (*divide)(void *x, double divisor, size_t n);
+    /* next (n) = fma(-rate, the sum of add_slices, params). */
+    void (*descend)(void *next, const void *params, const void *parts, size_t n_parts,
+                    size_t stride, double rate, size_t n);
+    /* params (n) -= rate * grads, product and difference rounded each. */
+    void (*update)(void *params, const void *grads, double rate, size_t n);
+    /* *index of the first NaN or infinity in x (n); n where there is none. */
+    void (*first_nonfinite)(size_t *index, const void *x, size_t n);
+} nnc_kernels;
+
+/* The ISAs, slowest first. X(name): kernels/name.c defines nnc_kernels_f32_name and _f64_name. */
+#if defined(__x86_64__)
+#define NNC_X86_64 1
+#define NNC_ISA_LIST(X) X(baseline) X(generic) X(avx2) X(avx512)
+#else
+#define NNC_X86_64 0
+#define NNC_ISA_LIST(X) X(baseline)
+#endif
+
+#define NNC_DECLARE_TABLES(name) \
+    extern const nnc_kernels nnc_kernels_f32_##name, nnc_kernels_f64_##name;
+NNC_ISA_LIST(NNC_DECLARE_TABLES)
+
+/* The chosen table for a dtype: core/dispatch.c. */
+const nnc_kernels *nnc_kernels_for(nnc_dtype dtype);
+
+#endif

@@ -1,0 +1,191 @@
+/* nnc.h - the public interface of the core: what is computed, on plain C buffers.
+ *
+ * The core knows nothing of Python. It allocates only work space, never prints and never exits;
+ * every verb that can fail returns an nnc_status. Buffers are `void *` to elements of one
+ * nnc_dtype. Matrices are row-major; activations hold one sample per column:
+ *
+ *     A_prev (n_in, m)   W (n_out, n_in)   b (n_out)   Z, A (n_out, m)
+ *
+ * Every sum over samples has one fixed order, a function of m and the dtype alone
+ * (core/plan.h), so results do not depend on threads, alignment or the ISA (given FMA).
+ */
+#ifndef NNC_H
+#define NNC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---------------------------------------------------------------------------- vocabulary */
+
+/* X(enumerator, sentence) */
+#define NNC_STATUS_LIST(X)                                                \
+    X(NNC_OK, "success")                                                  \
+    X(NNC_STOPPED, "stopped by the monitor")                              \
+    X(NNC_DIVERGED, "the cost or the parameters are no longer finite")    \
+    X(NNC_ERR_MEMORY, "out of memory")                                    \
+    X(NNC_ERR_SIZE, "the sizes exceed what this machine can address")     \
+    X(NNC_ERR_CHAIN, "a layer's n_in is not the n_out of the one before") \
+    X(NNC_ERR_EMPTY, "a network needs at least one layer, and each layer at least one unit")
+
+/* X(enumerator, C type, NumPy's name) */
+#define NNC_DTYPE_LIST(X)        \
+    X(NNC_F32, float, "float32") \
+    X(NNC_F64, double, "float64")
+
+/* X(enumerator suffix, name). A new activation is a line here and two functions in
+ * kernels/activation_tmpl.h. */
+#define NNC_ACTIVATION_LIST(X) \
+    X(IDENTITY, identity)      \
+    X(RELU, relu)              \
+    X(SIGMOID, sigmoid)
+
+/* X(enumerator suffix, name): binary cross-entropy, the mean over samples; sum of squared
+ * errors, the sum over samples. Both sum over outputs. */
+#define NNC_LOSS_LIST(X)         \
+    X(BCE, binary_cross_entropy) \
+    X(SSE, sum_of_squares)
+
+#define NNC_ENUMERATOR(name, ...) name,
+#define NNC_ACT_ENUMERATOR(suffix, name) NNC_ACT_##suffix,
+#define NNC_LOSS_ENUMERATOR(suffix, name) NNC_LOSS_##suffix,
+
+typedef enum { NNC_STATUS_LIST(NNC_ENUMERATOR) NNC_STATUS_COUNT } nnc_status;
+typedef enum { NNC_DTYPE_LIST(NNC_ENUMERATOR) NNC_DTYPE_COUNT } nnc_dtype;
+typedef enum { NNC_ACTIVATION_LIST(NNC_ACT_ENUMERATOR) NNC_ACT_COUNT } nnc_activation;
+typedef enum { NNC_LOSS_LIST(NNC_LOSS_ENUMERATOR) NNC_LOSS_COUNT } nnc_loss;
+
+const char *nnc_status_text(nnc_status status);
+const char *nnc_activation_name(nnc_activation activation);
+size_t nnc_dtype_size(nnc_dtype dtype);
+
+/* --------------------------------------------------------------------------- the network */
+
+typedef struct {
+    size_t n_in, n_out;
+    nnc_activation activation;
+    bool has_bias;
+    size_t w, b; /* offsets of W and b in the parameter block; set by nnc_net_init */
+} nnc_layer;
+
+/* The parameters of a network lie in one block of n_params elements: W1, b1, W2, b2, … */
+typedef struct {
+    nnc_layer *layers; /* borrowed */
+    size_t n_layers;
+    size_t n_params;
+} nnc_net;
+
+/* Checks that the layers chain and fills their offsets. NNC_ERR_EMPTY, _CHAIN or _SIZE. */
+nnc_status nnc_net_init(nnc_net *net, nnc_layer *layers, size_t n_layers);
+
+/* ----------------------------------------------------------------------------------- ISA */
+
+typedef struct {
+    const char *isa;          /* the kernels in use: an entry of `available` */
+    const char *available[8]; /* runnable on this CPU, slowest first; ends with NULL */
+    bool fma;                 /* the kernels in use fuse multiply and add */
+    size_t vector_bytes;
+} nnc_cpu;
+
+/* Chooses the kernels: `name`, or the fastest this CPU runs where name is NULL or "".
+ * "generic" means "baseline" on a CPU without FMA. False, with nothing changed, where the name
+ * is unknown or the CPU lacks the instructions. */
+bool nnc_select_isa(const char *name);
+nnc_cpu nnc_cpu_info(void);
+
+/* -------------------------------------------------------------------------------- random */
+
+/* The Mersenne Twister behind numpy.random.RandomState, with its cached second normal. */
+typedef struct {
+    uint32_t state[624];
+    int position;
+    bool has_gauss;
+    double gauss;
+} nnc_rng;
+
+void nnc_rng_seed(nnc_rng *rng, uint32_t seed);
+/* n >= 1 words, as numpy.random.seed takes an array. */
+void nnc_rng_seed_array(nnc_rng *rng, const uint32_t *words, size_t n);
+/* x (n): uniform on [0, 1), bit for bit RandomState.rand. */
+void nnc_rng_uniform(nnc_rng *rng, double *x, size_t n);
+/* x (n): standard normal, bit for bit RandomState.randn. */
+void nnc_rng_normal(nnc_rng *rng, double *x, size_t n);
+
+/* The tutorial's start: params (n) = scale * randn, drawn in the block's order. */
+void nnc_init(nnc_dtype dtype, void *params, nnc_rng *rng, double scale, size_t n);
+
+/* ---------------------------------------------------------------- single steps, any m >= 0 */
+
+/* a (n) = f(z); a may be z. */
+void nnc_activate(nnc_dtype dtype, nnc_activation f, void *a, const void *z, size_t n);
+
+/* dz (n) = da * f'(z), with f' written in terms of a = f(z); dz may be da or a. */
+void nnc_activate_backward(nnc_dtype dtype, nnc_activation f, void *dz, const void *da,
+                           const void *a, size_t n);
+
+/* z (n_out, m) = W A_prev + b; b may be NULL. z overlaps no input. NNC_ERR_MEMORY, _SIZE. */
+nnc_status nnc_forward(nnc_dtype dtype, void *z, const void *w, const void *b, const void *a_prev,
+                       size_t n_out, size_t n_in, size_t m);
+
+/* From dz (n_out, m): da_prev (n_in, m) = W^T dz; dw (n_out, n_in) = dz A_prev^T / divisor;
+ * db (n_out) = row sums of dz / divisor. A sum over no samples is 0, whatever the divisor. */
+nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, const void *dz,
+                        const void *w, const void *a_prev, double divisor, size_t n_out,
+                        size_t n_in, size_t m);
+
+/* params (n) -= learning_rate * grads, rounded as NumPy rounds it. */
+void nnc_update(nnc_dtype dtype, void *params, const void *grads, double learning_rate, size_t n);
+
+/* The loss of y_hat against y, both (n_out, m), and the fraction of samples whose every class
+ * (y_hat > 1/2) is right. NaN where m = 0. Cross-entropy sees a y_hat of 0 as the smallest
+ * normal number, and a 1 - y_hat of 0 as half the machine epsilon. Either result may be NULL. */
+nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accuracy,
+                     const void *y_hat, const void *y, size_t n_out, size_t m);
+
+/* dz (n_out * m) at an output layer with activation f: the derivative of the loss summed over
+ * samples by the layer's z. Cross-entropy after sigmoid is y_hat - y. dz may be y_hat. */
+void nnc_output_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void *dz,
+                         const void *y_hat, const void *y, size_t n);
+
+/* class (n): 1 where p > 1/2, 0 where p <= 1/2, NaN where p is NaN. */
+void nnc_classify(nnc_dtype dtype, void *class_, const void *p, size_t n);
+
+/* The index of the first element that is NaN or infinite, n where there is none. */
+size_t nnc_first_nonfinite(nnc_dtype dtype, const void *x, size_t n);
+
+/* ------------------------------------------------------------------------------- training */
+
+/* What the caller may do while training runs. Called on the thread that called nnc_train,
+ * between whole steps or (poll only) inside one. A status other than NNC_OK ends the training
+ * with it; the parameters stay those after the last whole step. Callbacks may be NULL. */
+typedef struct {
+    void *context;
+    nnc_status (*poll)(void *context, size_t epoch, double cost); /* about every 50 ms */
+    /* after the update of every epoch that `every` divides; params is valid during the call */
+    nnc_status (*at_epoch)(void *context, size_t epoch, double cost, double accuracy,
+                           const void *params);
+    size_t every;
+} nnc_monitor;
+
+/* Full-batch gradient descent. x (n_in, m) and y (n_out, m) are read through strides counted in
+ * elements, so that samples may be rows too. */
+typedef struct {
+    const nnc_net *net;
+    nnc_dtype dtype;
+    nnc_loss loss;
+    const void *x, *y;
+    ptrdiff_t x_feature, x_sample, y_feature, y_sample; /* strides */
+    size_t m, epochs;
+    double learning_rate;
+    size_t n_threads; /* at least 1; fewer run where more would not pay */
+    nnc_monitor monitor;
+} nnc_training;
+
+/* Trains params (net->n_params) in place. cost and accuracy (epochs) get an entry per epoch, of
+ * the parameters before its update; accuracy may be NULL. *done is the number of entries.
+ * NNC_OK; what the monitor returned; NNC_ERR_MEMORY, _SIZE (nothing written); or NNC_DIVERGED:
+ * params are then the ones that the last entry belongs to. */
+nnc_status nnc_train(const nnc_training *training, void *params, double *cost, double *accuracy,
+                     size_t *done);
+
+#endif

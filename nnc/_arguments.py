@@ -1,0 +1,197 @@
+"""Checks arguments before anything is written: each message names argument, got and expected."""
+
+import math
+import operator
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nnc import _core
+
+Real = np.float32 | np.float64
+Array = npt.NDArray[Real]
+
+
+class KeysError(KeyError, ValueError):
+    """A dictionary lacks keys, or has keys it should not have."""
+
+    def __str__(self) -> str:
+        """Return the message, without the quotes that KeyError puts around it."""
+        return str(self.args[0])
+
+
+class Layer(NamedTuple):
+    """One layer, as the core takes it."""
+
+    n_in: int
+    n_out: int
+    activation: str
+    has_bias: bool
+
+
+def read_index(name: str, value: object, least: int) -> int:
+    """Return an integer not below `least`; TypeError or ValueError names the argument."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name}: expected at least {least}, got {number}")
+    return number
+
+
+def read_rate(value: object) -> float:
+    """Return a learning rate: finite and positive."""
+    try:
+        rate = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise TypeError(f"learning_rate: expected a number, got {value!r}") from None
+    if not (math.isfinite(rate) and rate > 0):
+        raise ValueError(f"learning_rate: expected a finite positive number, got {rate}")
+    return rate
+
+
+def read_architecture(nn_architecture: object) -> list[Layer]:
+    """Return the layers of a list of dicts with input_dim, output_dim and activation."""
+    if isinstance(nn_architecture, Mapping | str) or not isinstance(nn_architecture, Sequence):
+        raise TypeError(
+            "nn_architecture: expected a list of dicts with the keys input_dim, output_dim and "
+            f"activation, got {type(nn_architecture).__name__}"
+        )
+    if not nn_architecture:
+        raise ValueError("nn_architecture: expected at least one layer, got none")
+    layers: list[Layer] = []
+    for i, entry in enumerate(nn_architecture):
+        name = f"nn_architecture[{i}]"
+        if not isinstance(entry, Mapping):
+            raise TypeError(f"{name}: expected a dict, got {type(entry).__name__}")
+        missing = [k for k in ("input_dim", "output_dim", "activation") if k not in entry]
+        if missing:
+            raise KeysError(f"{name}: missing {', '.join(missing)}")
+        n_in = read_index(f"{name}['input_dim']", entry["input_dim"], 1)
+        n_out = read_index(f"{name}['output_dim']", entry["output_dim"], 1)
+        if layers and n_in != layers[-1].n_out:
+            raise ValueError(
+                f"{name}['input_dim'] is {n_in}, but the layer before has output_dim "
+                f"{layers[-1].n_out}"
+            )
+        if entry["activation"] not in _core.ACTIVATIONS:
+            _core.activation_gradient((), (), entry["activation"])  # raises the one message
+        layers.append(Layer(n_in, n_out, entry["activation"], True))
+    return layers
+
+
+def check_keys(name: str, values: object, expected: Sequence[str]) -> None:
+    """Raise unless `values` is a dict with exactly the expected keys."""
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name}: expected a dict, got {type(values).__name__}")
+    if len(values) == len(expected) and all(key in values for key in expected):
+        return
+    missing = [key for key in expected if key not in values]
+    surplus = [str(key) for key in values if key not in expected]
+    parts = [f"missing {', '.join(missing)}"] if missing else []
+    parts += [f"surplus {', '.join(surplus)}"] if surplus else []
+    raise KeysError(f"{name}: {'; '.join(parts)}")
+
+
+def parameter_keys(layers: Sequence[Layer]) -> list[str]:
+    """Return W1, b1, W2, b2, …"""
+    return [f"{letter}{i}" for i in range(1, len(layers) + 1) for letter in "Wb"]
+
+
+def read_params(
+    params_values: Mapping[str, npt.ArrayLike], layers: Sequence[Layer]
+) -> list[tuple[Array, Array]]:
+    """Return (W, b) of each layer, after checking keys and shapes."""
+    check_keys("params_values", params_values, parameter_keys(layers))
+    return [
+        (
+            read_matrix(f"params_values['W{i}']", params_values[f"W{i}"], layer.n_out, layer.n_in),
+            read_matrix(f"params_values['b{i}']", params_values[f"b{i}"], layer.n_out, 1),
+        )
+        for i, layer in enumerate(layers, 1)
+    ]
+
+
+def read_matrix(
+    name: str, value: npt.ArrayLike, rows: int, cols: int, dtype: np.dtype[Any] | None = None
+) -> Array:
+    """Return a real matrix of that shape, where -1 stands for any number of rows or columns."""
+    return _core.read_matrix(value, name, dtype.name if dtype else "", rows, cols)
+
+
+def read_data(
+    name: str, value: npt.ArrayLike, rows: int, cols: int, dtype: np.dtype[Any] | None
+) -> Array:
+    """Return a matrix whose elements are all finite."""
+    array = read_matrix(name, value, rows, cols, dtype)
+    bad = _core.first_nonfinite(array)
+    if bad >= 0:
+        row, col = divmod(bad, array.shape[1])
+        raise ValueError(
+            f"{name}: expected finite numbers, got {array[row, col]} in row {row}, column {col}"
+        )
+    return array
+
+
+def read_dtype(dtype: npt.DTypeLike | None) -> np.dtype[Any] | None:
+    """Return float32 or float64; None stays None."""
+    if dtype is None:
+        return None
+    result = np.dtype(dtype)
+    if result not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype: expected float32 or float64, got {result}")
+    return result
+
+
+def read_seed(seed: Any) -> int | npt.NDArray[np.uint32]:
+    """Return what numpy.random.seed makes of a seed: an int, or an array of 32-bit words.
+
+    None draws fresh entropy from the operating system.
+    """
+    if seed is None:
+        return np.random.SeedSequence().generate_state(624)
+    if hasattr(seed, "squeeze"):
+        seed = np.squeeze(seed)
+    limits = "Seed must be between 0 and 2**32 - 1"
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        pass
+    else:
+        if not 0 <= number < 2**32:
+            raise ValueError(f"{limits}, got {number}")
+        return number
+    words = np.asarray(seed)
+    if words.size == 0:
+        raise ValueError("Seed must be non-empty")
+    if words.ndim != 1:
+        raise ValueError(f"Seed array must be 1-d, got {words.ndim} dimensions")
+    if words.dtype.kind not in "iu":
+        raise TypeError(f"Seed must hold integers, got dtype {words.dtype}")
+    if (words < 0).any() or (words >= 2**32).any():
+        raise ValueError(limits)
+    return words.astype(np.uint32)
+
+
+def read_threads(n_threads: object) -> int:
+    """Return the number of threads to use at most.
+
+    None means the environment's NNC_NUM_THREADS or OMP_NUM_THREADS, or else the number of CPUs
+    that this process may use.
+    """
+    if n_threads is not None:
+        number = read_index("n_threads", n_threads, 1)
+        if number > 1024:
+            raise ValueError(f"n_threads: expected at most 1024, got {number}")
+        return number
+    for variable in ("NNC_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(variable, "").split(",")[0].strip()
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,141 @@
+"""Chapter 1 of the tutorial: a network of two layers, in one class.
+
+Layouts are the tutorial's: one sample per row, no biases.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnc import _core
+from nnc._arguments import Layer, read_data, read_index, read_seed
+from nnc._block import new_block
+
+HIDDEN = 4
+FLOAT64 = np.dtype(np.float64)
+
+
+class NeuralNetwork:
+    """A network n-4-1 of sigmoid units, trained on the sum of squared errors.
+
+    Its learning rate is 1, as in the tutorial.
+
+    Parameters
+    ----------
+    x : array_like, shape (m, n)
+        Inputs, one sample per row.
+    y : array_like, shape (m, 1)
+        Targets.
+    seed : int or array_like of int, optional
+        What ``np.random.seed`` takes. Without it the weights come from NumPy's global random
+        state, as in the tutorial.
+
+    Attributes
+    ----------
+    input, y : numpy.ndarray
+        The data, float64.
+    weights1 : numpy.ndarray, shape (n, 4)
+        Weights of the hidden layer, at first uniform on [0, 1).
+    weights2 : numpy.ndarray, shape (4, 1)
+        Weights of the output.
+    layer1 : numpy.ndarray, shape (m, 4)
+        Activations of the hidden layer, after `feedforward`.
+    output : numpy.ndarray, shape (m, 1)
+        Predictions, after `feedforward`; zeros before.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where x or y is not a matrix of finite real numbers, or their rows differ in number.
+    """
+
+    def __init__(self, x: npt.ArrayLike, y: npt.ArrayLike, *, seed: Any = None) -> None:
+        self.input = read_data("x", x, -1, -1, FLOAT64)
+        m, n = self.input.shape
+        self.y = read_data("y", y, m, 1, FLOAT64)
+        if seed is None:
+            self.weights1 = np.random.rand(n, HIDDEN)
+            self.weights2 = np.random.rand(HIDDEN, 1)
+        else:
+            block = new_block((n + 1) * HIDDEN, FLOAT64)
+            _core.fill_uniform(block, read_seed(seed))
+            self.weights1 = block[: n * HIDDEN].reshape(n, HIDDEN)
+            self.weights2 = block[n * HIDDEN :].reshape(HIDDEN, 1)
+        self.layer1 = np.zeros((m, HIDDEN))
+        self.output = np.zeros((m, 1))
+
+    def feedforward(self) -> None:
+        """Compute `layer1` = sigmoid(input weights1) and `output` = sigmoid(layer1 weights2)."""
+        self.layer1 = _forward(self.input, self.weights1)
+        self.output = _forward(self.layer1, self.weights2)
+
+    def backprop(self) -> None:
+        """Take one step down the gradient of sum((y - output)**2), from the last `feedforward`.
+
+        With the chain rule, d loss / d output = 2 (output - y), and the derivative of a sigmoid
+        whose value is s is s (1 - s). The weights change in place.
+        """
+        d_output = _core.activation_gradient(2 * (self.output - self.y), self.output, "sigmoid")
+        d_layer1, d_weights2 = _backward(d_output, self.weights2, self.layer1)
+        d_layer1 = _core.activation_gradient(d_layer1, self.layer1, "sigmoid")
+        _, d_weights1 = _backward(d_layer1, self.weights1, self.input)
+        self.weights1 -= d_weights1
+        self.weights2 -= d_weights2
+
+    def train(self, iterations: int) -> list[float]:
+        """Repeat `feedforward` and `backprop`, in one call into C, then `feedforward` once more.
+
+        Parameters
+        ----------
+        iterations : int
+            At least 0.
+
+        Returns
+        -------
+        list of float
+            sum((y - output)**2) before the update of each iteration.
+
+        Raises
+        ------
+        FloatingPointError
+            Where the loss is no longer finite; the weights are then the last good ones.
+        KeyboardInterrupt
+            Within 100 ms of Ctrl-C, with the weights after the last whole iteration.
+        """
+        iterations = read_index("iterations", iterations, 0)
+        n = self.input.shape[1]
+        layers = [Layer(n, HIDDEN, "sigmoid", False), Layer(HIDDEN, 1, "sigmoid", False)]
+        weights1 = read_data("weights1", self.weights1, n, HIDDEN, FLOAT64)
+        weights2 = read_data("weights2", self.weights2, HIDDEN, 1, FLOAT64)
+        block = new_block((n + 1) * HIDDEN, FLOAT64)
+        loss = new_block(iterations, FLOAT64)
+        ours1, ours2 = block[: n * HIDDEN].reshape(HIDDEN, n).T, block[n * HIDDEN :].reshape(-1, 1)
+        ours1[:], ours2[:] = weights1, weights2
+        try:
+            done, diverged = _core.train(
+                block, self.input.T, self.y.T, layers, "sum_of_squares", iterations, 1.0, 1, loss,
+                None,
+            )  # fmt: skip
+        finally:
+            self.weights1[:], self.weights2[:] = ours1, ours2
+        self.feedforward()
+        if diverged:
+            raise FloatingPointError(f"the loss is not finite at iteration {done}")
+        history: list[float] = loss[:done].tolist()
+        return history
+
+
+def _forward(rows: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return sigmoid(rows weights), for samples in rows."""
+    no_bias = np.zeros((weights.shape[1], 1))
+    A, _ = _core.single_layer_forward_propagation(rows.T, weights.T, no_bias, "sigmoid")
+    return np.ascontiguousarray(A.T)
+
+
+def _backward(
+    d_z: npt.NDArray[Any], weights: npt.NDArray[Any], rows: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the gradients by the rows and by the weights of z = rows weights."""
+    d_rows, d_weights, _ = _core.layer_gradients(d_z.T, weights.T, rows.T, 1.0)
+    return d_rows.T, d_weights.T
