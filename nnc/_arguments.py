@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from nnc import _core
 
-Real = np.float32 | np.float64
-Array = npt.NDArray[Real]
+Array = npt.NDArray[Any]
 
 
 class KeysError(KeyError, ValueError):
@@ -147,7 +146,7 @@ def read_dtype(dtype: npt.DTypeLike | None) -> np.dtype[Any] | None:
     return result
 
 
-def read_seed(seed: Any) -> int | npt.NDArray[np.uint32]:
+def read_seed(seed: Any) -> int | Array:
     """Return what numpy.random.seed makes of a seed: an int, or an array of 32-bit words.
 
     None draws fresh entropy from the operating system.

@@ -278,6 +278,35 @@ def train(
     KeyboardInterrupt
         Within 100 ms of Ctrl-C.
     """
+    return train_with_progress(
+        X,
+        Y,
+        nn_architecture,
+        epochs,
+        learning_rate,
+        seed=seed,
+        dtype=dtype,
+        n_threads=n_threads,
+        verbose=verbose,
+        callback=callback,
+    )
+
+
+def train_with_progress(
+    X: npt.ArrayLike,
+    Y: npt.ArrayLike,
+    nn_architecture: Architecture,
+    epochs: int,
+    learning_rate: float,
+    *,
+    seed: Any = 2,
+    dtype: npt.DTypeLike | None = None,
+    n_threads: int | None = None,
+    verbose: bool = False,
+    callback: Callback | None = None,
+    progress: Callable[[int, float], object] | None = None,
+) -> tuple[dict[str, Array], list[float], list[float]]:
+    """Do what `train` does; ``progress(epoch, cost)`` is called about every 50 ms."""
     layers = read_architecture(nn_architecture)
     epochs = read_index("epochs", epochs, 0)
     learning_rate = read_rate(learning_rate)
@@ -303,6 +332,7 @@ def train(
         n_threads,
         cost,
         accuracy,
+        progress=progress,
         at_epoch=_epoch_hook(layers, verbose, callback),
         every=1 if callback else REPORT_EVERY,
     )
@@ -342,12 +372,15 @@ def _divergence(
     cost_history: list[float],
     accuracy_history: list[float],
 ) -> FloatingPointError:
-    error: Any = FloatingPointError(
+    error = FloatingPointError(
         f"training diverged: the cost is not finite at epoch {epoch}; try a learning_rate below "
         f"{learning_rate:g}. This exception's params_values are the last ones with a finite cost"
     )
-    error.epoch = epoch
-    error.params_values = params_values
-    error.cost_history = cost_history
-    error.accuracy_history = accuracy_history
+    results: dict[str, object] = {
+        "epoch": epoch,
+        "params_values": params_values,
+        "cost_history": cost_history,
+        "accuracy_history": accuracy_history,
+    }
+    error.__dict__.update(results)
     return error
