@@ -77,8 +77,7 @@ def read_architecture(nn_architecture: object) -> list[Layer]:
                 f"{name}['input_dim'] is {n_in}, but the layer before has output_dim "
                 f"{layers[-1].n_out}"
             )
-        if entry["activation"] not in _core.ACTIVATIONS:
-            _core.activation_gradient((), (), entry["activation"])  # raises the one message
+        _core.check_activation(entry["activation"])
         layers.append(Layer(n_in, n_out, entry["activation"], True))
     return layers
 
@@ -97,7 +96,7 @@ def check_keys(name: str, values: object, expected: Sequence[str]) -> None:
 
 
 def parameter_keys(layers: Sequence[Layer]) -> list[str]:
-    """Return W1, b1, W2, b2, …"""
+    """Return W1, b1, W2, b2 and so on."""
     return [f"{letter}{i}" for i in range(1, len(layers) + 1) for letter in "Wb"]
 
 
@@ -126,7 +125,8 @@ def read_data(
     name: str, value: npt.ArrayLike, rows: int, cols: int, dtype: np.dtype[Any] | None
 ) -> Array:
     """Return a matrix whose elements are all finite."""
-    array = read_matrix(name, value, rows, cols, dtype)
+    with np.errstate(over="ignore"):  # what becomes infinite is named below
+        array = read_matrix(name, value, rows, cols, dtype)
     bad = _core.first_nonfinite(array)
     if bad >= 0:
         row, col = divmod(bad, array.shape[1])
@@ -167,10 +167,10 @@ def read_seed(seed: Any) -> int | Array:
     words = np.asarray(seed)
     if words.size == 0:
         raise ValueError("Seed must be non-empty")
-    if words.ndim != 1:
-        raise ValueError(f"Seed array must be 1-d, got {words.ndim} dimensions")
     if words.dtype.kind not in "iu":
         raise TypeError(f"Seed must hold integers, got dtype {words.dtype}")
+    if words.ndim != 1:
+        raise ValueError(f"Seed array must be 1-d, got {words.ndim} dimensions")
     if (words < 0).any() or (words >= 2**32).any():
         raise ValueError(limits)
     return words.astype(np.uint32)

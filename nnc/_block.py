@@ -29,7 +29,7 @@ def new_block(size: int, dtype: np.dtype[Any]) -> Array:
 
 
 def new_parameters(layers: Sequence[Layer], dtype: np.dtype[Any], seed: Any) -> Array:
-    """Return a block of the layers' size, filled with 0.1 * randn in the order W1, b1, W2, …"""
+    """Return a block of the layers' size, filled with 0.1 * randn in the order W1, b1, W2."""
     block = new_block(_core.layout(layers)[1], dtype)
     _core.fill_normal(block, seed, 0.1)
     return block

@@ -125,7 +125,7 @@ def _chapter2(options: argparse.Namespace) -> None:
         )
 
     _, trial = _timed(reference.train, *work, 3, rate, seed=seed, dtype=dtype)
-    fewer = min(epochs, max(3, int(REFERENCE_SECONDS / (trial / 3))))
+    fewer = min(epochs, max(200, int(REFERENCE_SECONDS / (trial / 3))))
     twin, twin_seconds = _timed(reference.train, *work, fewer, rate, seed=seed, dtype=dtype)
     ours = nnc.train(*work, fewer, rate, seed=seed, dtype=dtype)
     difference = max(np.abs(ours[0][key] - twin[0][key]).max() for key in twin[0])
@@ -144,9 +144,10 @@ def _print_comparison(
     seconds: float, numpy_seconds: float, work: str, difference: float, *, measured: bool = True
 ) -> None:
     how = "" if measured else f" (from {work})"
+    ratio = numpy_seconds / max(seconds, 1e-9)
     print(f"nnc       {seconds:.4g} s")
     print(
-        f"NumPy     {numpy_seconds:.4g} s{how}: {numpy_seconds / max(seconds, 1e-9):.1f} times as long"
+        f"NumPy     {numpy_seconds:.4g} s{how}: {ratio:.1f} times as long"
     )
     print(f"largest difference of parameters and costs after {work}: {difference:.1e}")
 

@@ -270,6 +270,16 @@ static PyObject *fill_uniform(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* ------------------------------------------------------------------------------------- CPU */
 
+PyDoc_STRVAR(check_activation_doc, "check_activation($module, name, /)\n--\n\n"
+                                   "Raises ValueError where no activation has that name.");
+
+static PyObject *check_activation(PyObject *Py_UNUSED(module), PyObject *name)
+{
+    nnc_activation activation;
+    if (!nnc_find_activation(name, &activation)) return NULL;
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(
     read_matrix_doc,
     "read_matrix($module, value, name, dtype, rows, cols, /)\n--\n\n"
@@ -357,6 +367,7 @@ PyMethodDef nnc_training_methods[] = {
     {"layout", layout, METH_O, layout_doc},
     {"fill_normal", fill_normal, METH_VARARGS, fill_normal_doc},
     {"fill_uniform", fill_uniform, METH_VARARGS, fill_uniform_doc},
+    {"check_activation", check_activation, METH_O, check_activation_doc},
     {"read_matrix", read_matrix, METH_VARARGS, read_matrix_doc},
     {"first_nonfinite", first_nonfinite, METH_O, first_nonfinite_doc},
     {"cpu_info", cpu_info, METH_NOARGS, cpu_info_doc},

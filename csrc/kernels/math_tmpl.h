@@ -34,8 +34,8 @@ static NNC_ALWAYS_INLINE vreal v_polynomial(vreal x, const real *c, int n)
     return sum;
 }
 
-/* 2^k for k from -BIAS + 1 to BIAS. */
-static NNC_ALWAYS_INLINE vreal v_power_of_two(vint k)
+/* 2^k for k from -BIAS + 1 to BIAS. Unsigned, as NaN brings any k. */
+static NNC_ALWAYS_INLINE vreal v_power_of_two(vuint k)
 {
     return (vreal)((k + BIAS) << MANTISSA);
 }
@@ -66,7 +66,7 @@ static NNC_ALWAYS_INLINE vreal v_exp(vreal x)
     x = v_select(x > high, high, x);
 
     vreal shifted = v_fma(x, v_set1(LOG2_E), rounder);
-    vint k = (vint)shifted - (vint)rounder;
+    vuint k = (vuint)shifted - (vuint)rounder;
     vreal whole = shifted - rounder;
     vreal r = v_fma(whole, v_set1(-LN2_HIGH), x);
     r = v_fma(whole, v_set1(-LN2_LOW), r);
@@ -74,7 +74,7 @@ static NNC_ALWAYS_INLINE vreal v_exp(vreal x)
     vreal p = v_polynomial(r, c, sizeof c / sizeof *c);
     vreal e = v_fma(r * r, p, r) + 1;
     /* k / 2 rounded down, by an unsigned shift: AVX2 has no signed one for 64 bits */
-    vint half = (vint)((vuint)(k + 2 * BIAS) >> 1) - BIAS;
+    vuint half = ((k + 2 * BIAS) >> 1) - BIAS;
     return e * v_power_of_two(half) * v_power_of_two(k - half);
 }
 
@@ -101,8 +101,8 @@ static NNC_ALWAYS_INLINE vreal v_log(vreal x)
     const vreal root = v_set1(SQRT_HALF), infinity = v_set1(__builtin_inf());
     const vint one = (vint)v_set1(1);
     /* x = 2^k m, with the borders of m moved from [1, 2) to [sqrt(1/2), sqrt(2)) */
-    vint k = ((vint)x - (vint)root) >> MANTISSA;
-    vreal m = (vreal)((vint)x - (k << MANTISSA));
+    vint k = (vint)((vuint)x - (vuint)root) >> MANTISSA;
+    vreal m = (vreal)((vuint)x - ((vuint)k << MANTISSA));
     vreal exponent = __builtin_convertvector(k, vreal);
     vreal y = v_log_sum(m, exponent, (vreal)(one & 0));
     y = v_select(x == 0, -infinity, y);

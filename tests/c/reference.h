@@ -1,0 +1,172 @@
+/* reference.h - what the tests compare with: elements of either dtype as long double, errors in
+ * ulps, and the verbs of nnc.h as plain loops. */
+#ifndef NNC_TEST_REFERENCE_H
+#define NNC_TEST_REFERENCE_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nnc.h"
+
+typedef long double wide;
+
+/* ------------------------------------------------------------------------------ elements */
+
+static inline wide get(nnc_dtype dtype, const void *x, size_t i)
+{
+    return dtype == NNC_F32 ? (wide)((const float *)x)[i] : (wide)((const double *)x)[i];
+}
+
+static inline void set(nnc_dtype dtype, void *x, size_t i, wide value)
+{
+    if (dtype == NNC_F32)
+        ((float *)x)[i] = (float)value;
+    else
+        ((double *)x)[i] = (double)value;
+}
+
+/* value, rounded to the dtype */
+static inline wide rounded(nnc_dtype dtype, wide value)
+{
+    return dtype == NNC_F32 ? (wide)(float)value : (wide)(double)value;
+}
+
+/* a - b of two elements, rounded once */
+static inline wide minus(nnc_dtype dtype, wide a, wide b)
+{
+    return dtype == NNC_F32 ? (wide)((float)a - (float)b) : (wide)((double)a - (double)b);
+}
+
+/* half the distance from 1 to the next number */
+static inline wide epsilon(nnc_dtype dtype)
+{
+    return dtype == NNC_F32 ? 0x1p-24L : 0x1p-53L;
+}
+
+/* |x - expected| in units of the last place of `expected`; 0 where both are NaN or equal. */
+static inline wide ulps(nnc_dtype dtype, wide x, wide expected)
+{
+    int exponent, digits = dtype == NNC_F32 ? 24 : 53, least = dtype == NNC_F32 ? -149 : -1074;
+    if (x == expected || (isnan(x) && isnan(expected))) return 0;
+    if (!isfinite(x) || !isfinite(expected)) return INFINITY;
+    frexpl(expected, &exponent);
+    exponent = exponent - digits > least && expected != 0 ? exponent - digits : least;
+    return fabsl(x - expected) / ldexpl(1, exponent);
+}
+
+/* Bit for bit. */
+static inline bool same(nnc_dtype dtype, const void *x, const void *y, size_t n)
+{
+    return n == 0 || memcmp(x, y, n * nnc_dtype_size(dtype)) == 0;
+}
+
+/* Room for n elements, at least one, aligned as the core's own blocks. The caller frees it. */
+static inline void *room(nnc_dtype dtype, size_t n)
+{
+    void *x = aligned_alloc(64, (n * nnc_dtype_size(dtype) + 64) / 64 * 64);
+    if (!x) abort();
+    return memset(x, 0, n * nnc_dtype_size(dtype));
+}
+
+/* Uniform on [low, high), rounded: a 64-bit linear congruential generator (Knuth's MMIX). */
+static inline void scatter(nnc_dtype dtype, void *x, size_t n, double low, double high,
+                           uint64_t seed)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        set(dtype, x, i, low + (high - low) * (double)(seed >> 11) * 0x1p-53);
+    }
+}
+
+/* 0 or 1 */
+static inline void scatter_classes(nnc_dtype dtype, void *y, size_t n, uint64_t seed)
+{
+    scatter(dtype, y, n, 0, 1, seed);
+    for (size_t i = 0; i < n; i++) set(dtype, y, i, get(dtype, y, i) > 0.5L);
+}
+
+/* ---------------------------------------------------------------------------------- ISAs */
+
+/* body(dtype), for each ISA of this CPU and each dtype; the fastest ISA is left chosen. */
+static inline void for_each_isa(void (*body)(nnc_dtype dtype))
+{
+    nnc_cpu cpu = nnc_cpu_info();
+    for (size_t i = 0; cpu.available[i]; i++) {
+        if (!nnc_select_isa(cpu.available[i])) abort();
+        for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) body((nnc_dtype)dtype);
+    }
+    nnc_select_isa(NULL);
+}
+
+static inline const char *dtype_name(nnc_dtype dtype)
+{
+    return dtype == NNC_F32 ? "f32" : "f64";
+}
+
+/* --------------------------------------------------------------------------------- verbs */
+
+static inline wide sigmoid(wide z)
+{
+    return z < 0 ? expl(z) / (1 + expl(z)) : 1 / (1 + expl(-z));
+}
+
+static inline wide activation(nnc_activation f, wide z)
+{
+    if (f == NNC_ACT_RELU) return isnan(z) || z > 0 ? z : 0;
+    return f == NNC_ACT_SIGMOID ? sigmoid(z) : z;
+}
+
+/* f'(z) from a = f(z) */
+static inline wide slope(nnc_activation f, wide a)
+{
+    if (f == NNC_ACT_RELU) return a > 0;
+    return f == NNC_ACT_SIGMOID ? a * (1 - a) : 1;
+}
+
+/* of one output of one sample */
+static inline wide loss_of(nnc_loss loss, wide p, wide y)
+{
+    if (loss == NNC_LOSS_SSE) return (y - p) * (y - p);
+    return -(y == 0 ? 0 : y * logl(p)) - (y == 1 ? 0 : (1 - y) * log1pl(-p));
+}
+
+static inline wide cost_of(nnc_loss loss, const wide *p, const wide *y, size_t n, size_t m)
+{
+    wide sum = 0;
+    for (size_t i = 0; i < n; i++) sum += loss_of(loss, p[i], y[i]);
+    return loss == NNC_LOSS_BCE ? sum / (wide)m : sum;
+}
+
+/* y_hat (n_out of the last layer, m) of the network with params, from x (n_in, m). */
+static inline void predict(const nnc_net *net, const wide *params, const wide *x, wide *y_hat,
+                           size_t m)
+{
+    for (size_t j = 0; j < m; j++) {
+        wide a[64], z[64];
+        for (size_t i = 0; i < net->layers[0].n_in; i++) a[i] = x[i * m + j];
+        for (size_t l = 0; l < net->n_layers; l++) {
+            const nnc_layer *layer = &net->layers[l];
+            for (size_t i = 0; i < layer->n_out; i++) {
+                z[i] = layer->has_bias ? params[layer->b + i] : 0;
+                for (size_t k = 0; k < layer->n_in; k++)
+                    z[i] += params[layer->w + i * layer->n_in + k] * a[k];
+            }
+            for (size_t i = 0; i < layer->n_out; i++) a[i] = activation(layer->activation, z[i]);
+        }
+        size_t n_out = net->layers[net->n_layers - 1].n_out;
+        for (size_t i = 0; i < n_out; i++) y_hat[i * m + j] = a[i];
+    }
+}
+
+static inline wide *widened(nnc_dtype dtype, const void *x, size_t n)
+{
+    wide *copy = calloc(n + 1, sizeof *copy);
+    if (!copy) abort();
+    for (size_t i = 0; i < n; i++) copy[i] = get(dtype, x, i);
+    return copy;
+}
+
+#endif

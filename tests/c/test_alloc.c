@@ -1,0 +1,235 @@
+/* test_alloc.c - the core when memory or threads are refused. Linked with --wrap for the three
+ * functions below, so that calls from the core and from here come by this way. */
+#include <pthread.h>
+
+#include "core/arena.h"
+#include "core/base.h"
+#include "lesson.h"
+#include "nnc.h"
+#include "reference.h"
+#include "test.h"
+
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void __real_free(void *block);
+void __wrap_free(void *block);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
+
+enum { MOST_BLOCKS = 64 };
+static struct {
+    size_t fail_at;            /* which allocation fails, counted from 0 */
+    size_t asked;              /* allocations asked for */
+    void *blocks[MOST_BLOCKS]; /* given and not yet freed */
+    size_t threads_allowed, threads;
+} heap = {.fail_at = SIZE_MAX, .threads_allowed = SIZE_MAX};
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    if (heap.asked++ == heap.fail_at) return NULL;
+    void *block = __real_aligned_alloc(alignment, size);
+    for (size_t i = 0; i < MOST_BLOCKS; i++) {
+        if (heap.blocks[i]) continue;
+        heap.blocks[i] = block;
+        return block;
+    }
+    abort();
+}
+
+void __wrap_free(void *block)
+{
+    for (size_t i = 0; i < MOST_BLOCKS; i++)
+        if (heap.blocks[i] == block) heap.blocks[i] = NULL;
+    __real_free(block);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument)
+{
+    if (heap.threads == heap.threads_allowed) return 11; /* EAGAIN */
+    heap.threads++;
+    return __real_pthread_create(thread, attributes, start, argument);
+}
+
+static size_t blocks_in_use(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < MOST_BLOCKS; i++) n += heap.blocks[i] != NULL;
+    return n;
+}
+
+/* ------------------------------------------------------------------------------- memory */
+
+/* The buffers of all verbs: what they read, and what they write. */
+enum { N_OUT = 3, N_FEATURES = 2, M = 40, ELEMENTS = 128 };
+static double in[ELEMENTS], out[ELEMENTS], out_before[ELEMENTS];
+
+static nnc_status forward(void)
+{
+    return nnc_forward(NNC_F64, out, in, in, in, N_OUT, N_FEATURES, M);
+}
+
+static nnc_status backprop(void)
+{
+    return nnc_backprop(NNC_F64, out, out + 80, out + 90, in, in, in, M, N_OUT, N_FEATURES, M);
+}
+
+static nnc_status score(void)
+{
+    return nnc_score(NNC_F64, NNC_LOSS_SSE, out, out + 1, in, in, N_OUT, M);
+}
+
+static lesson student;
+
+static nnc_status train_student(void)
+{
+    student.training.net = &student.net;
+    student.net.layers = student.layers;
+    nnc_status status = nnc_train(&student.training, out, out + 80, out + 100, &student.done);
+    if (status == NNC_ERR_MEMORY) CHECK(student.done == 0);
+    return status;
+}
+
+/* Fails each allocation of the verb in turn. */
+static void check_verb(const char *name, nnc_status (*verb)(void))
+{
+    size_t used = blocks_in_use();
+    for (heap.fail_at = 0;; heap.fail_at++) {
+        CASE("%s, allocation %zu", name, heap.fail_at);
+        memcpy(out, out_before, sizeof out);
+        heap.asked = 0;
+        nnc_status status = verb();
+        CHECK(blocks_in_use() == used);
+        if (heap.asked <= heap.fail_at) {
+            CHECK(status == NNC_OK);
+            break;
+        }
+        CHECK(status == NNC_ERR_MEMORY);
+        CHECK(memcmp(out, out_before, sizeof out) == 0);
+    }
+    CHECK(heap.fail_at > 0);
+    CHECK(memcmp(out, out_before, sizeof out) != 0);
+    heap.fail_at = SIZE_MAX;
+}
+
+TEST(refused_memory_is_reported_and_nothing_written)
+{
+    scatter(NNC_F64, in, ELEMENTS, 0, 1, 1);
+    scatter(NNC_F64, out_before, ELEMENTS, 0, 1, 2);
+    check_verb("forward", forward);
+    check_verb("backprop", backprop);
+    check_verb("score", score);
+    student = make_lesson(NNC_F64, NNC_LOSS_BCE, NNC_ACT_SIGMOID, true, 1, 300, 5);
+    check_verb("train", train_student);
+    student.training.n_threads = 8;
+    check_verb("train with threads", train_student);
+    student.training.m = PTRDIFF_MAX;
+    memcpy(out, out_before, sizeof out);
+    CHECK(train_student() == NNC_ERR_SIZE && student.done == 0);
+    student.training.m = PTRDIFF_MAX / 64;
+    CHECK(train_student() == NNC_ERR_SIZE && student.done == 0);
+    CHECK(memcmp(out, out_before, sizeof out) == 0);
+    free_lesson(&student);
+    CHECK(blocks_in_use() == 0);
+}
+
+/* The other endings of nnc_train free their memory too. */
+TEST(early_endings_leak_nothing)
+{
+    lesson t = make_lesson(NNC_F64, NNC_LOSS_BCE, NNC_ACT_SIGMOID, true, 1, 300, 5);
+    size_t used = blocks_in_use();
+    t.training.learning_rate = INFINITY;
+    CHECK(train(&t) == NNC_DIVERGED);
+    CHECK(blocks_in_use() == used);
+    set(NNC_F64, t.x, 0, NAN);
+    CHECK(train(&t) == NNC_DIVERGED);
+    CHECK(blocks_in_use() == used);
+    free_lesson(&t);
+    CHECK(blocks_in_use() == 0);
+}
+
+/* The steps that return no status need no memory. */
+TEST(elementwise_verbs_allocate_nothing)
+{
+    nnc_rng rng;
+    heap.asked = 0;
+    heap.fail_at = 0;
+    nnc_rng_seed(&rng, 1);
+    nnc_init(NNC_F64, out, &rng, 1, ELEMENTS);
+    nnc_activate(NNC_F64, NNC_ACT_SIGMOID, out, in, ELEMENTS);
+    nnc_activate_backward(NNC_F64, NNC_ACT_SIGMOID, out, in, in, ELEMENTS);
+    nnc_output_gradient(NNC_F64, NNC_LOSS_SSE, NNC_ACT_SIGMOID, out, in, in, ELEMENTS);
+    nnc_classify(NNC_F64, out, in, ELEMENTS);
+    nnc_update(NNC_F64, out, in, 0.1, ELEMENTS);
+    CHECK(nnc_first_nonfinite(NNC_F64, out, ELEMENTS) == ELEMENTS);
+    CHECK(heap.asked == 0);
+    heap.fail_at = SIZE_MAX;
+}
+
+TEST(arenas_give_aligned_pieces_that_do_not_overlap)
+{
+    nnc_arena arena = {0};
+    static const size_t sizes[] = {1, 63, 64, 65, 0, 1000};
+    enum { PIECES = sizeof sizes / sizeof *sizes };
+    for (size_t i = 0; i < PIECES; i++) nnc_arena_reserve(&arena, sizes[i], 3, 1);
+    CHECK(nnc_arena_allocate(&arena) == NNC_OK);
+    char *end = arena.block;
+    for (size_t i = 0; i < PIECES; i++) {
+        char *piece = nnc_arena_take(&arena, sizes[i], 3, 1);
+        CHECK((uintptr_t)piece % NNC_LINE == 0 && piece >= end);
+        memset(piece, 1, sizes[i] * 3);
+        end = piece + sizes[i] * 3;
+    }
+    CHECK(end <= arena.block + arena.size);
+    nnc_arena_free(&arena);
+    CHECK(blocks_in_use() == 0 && !arena.block && arena.size == 0);
+
+    const size_t half = (size_t)1 << (sizeof(size_t) * 4);
+    nnc_arena_reserve(&arena, half, half, 1);
+    nnc_arena_reserve(&arena, 1, 1, 1);
+    CHECK(nnc_arena_allocate(&arena) == NNC_ERR_SIZE);
+    arena = (nnc_arena){0};
+    for (int i = 0; i < 3; i++) nnc_arena_reserve(&arena, PTRDIFF_MAX / 2, 1, 1);
+    CHECK(nnc_arena_allocate(&arena) == NNC_ERR_SIZE);
+    arena = (nnc_arena){0};
+    CHECK(nnc_arena_allocate(&arena) == NNC_OK);
+    nnc_arena_free(&arena);
+}
+
+/* ------------------------------------------------------------------------------- threads */
+
+TEST(refused_threads_do_not_change_the_bits)
+{
+    lesson t = make_lesson(NNC_F64, NNC_LOSS_BCE, NNC_ACT_SIGMOID, true, 1, 4000, 6);
+    double params[100], cost[6];
+    CHECK(train(&t) == NNC_OK && heap.threads == 0);
+    memcpy(params, t.trained, t.net.n_params * sizeof *params);
+    memcpy(cost, t.cost, sizeof cost);
+    t.training.n_threads = 8;
+    for (size_t allowed = 0; allowed <= 7; allowed++) {
+        CASE("%zu threads", allowed);
+        heap.threads = 0;
+        heap.threads_allowed = allowed;
+        CHECK(train(&t) == NNC_OK && heap.threads == allowed);
+        CHECK(same(NNC_F64, params, t.trained, t.net.n_params));
+        CHECK(memcmp(cost, t.cost, sizeof cost) == 0);
+    }
+    heap.threads = 0;
+    heap.threads_allowed = SIZE_MAX;
+    CHECK(train(&t) == NNC_OK && heap.threads == 7); /* eight slices, the caller takes part */
+    t.training.m = 100;
+    heap.threads = 0;
+    CHECK(train(&t) == NNC_OK && heap.threads == 0); /* too little work to pay */
+    free_lesson(&t);
+}
+
+SUITE()
+{
+    RUN(refused_memory_is_reported_and_nothing_written);
+    RUN(early_endings_leak_nothing);
+    RUN(elementwise_verbs_allocate_nothing);
+    RUN(arenas_give_aligned_pieces_that_do_not_overlap);
+    RUN(refused_threads_do_not_change_the_bits);
+}

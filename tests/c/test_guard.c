@@ -1,0 +1,179 @@
+/* test_guard.c - no verb reads or writes outside its buffers, not even by a vector's width: each
+ * buffer ends where a page begins that may not be touched, and another such page is before it. */
+#define _GNU_SOURCE 1 /* MAP_ANONYMOUS, sigaction under -std=c11 */
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "nnc.h"
+#include "reference.h"
+#include "test.h"
+
+enum { BUFFERS = 8, MOST = 70, BYTES = 1 << 16 };
+
+static char *ends[BUFFERS], *starts[BUFFERS];
+
+static void on_fault(int signal_number)
+{
+    static const char text[] = "touched a guard page: ";
+    (void)signal_number;
+    ssize_t written = write(1, text, sizeof text - 1);
+    written += write(1, test_now.where, strlen(test_now.where));
+    _exit(written > 0 ? 1 : 2);
+}
+
+static void map_buffers(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = BYTES + 2 * page;
+    for (int i = 0; i < BUFFERS; i++) {
+        char *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (map == MAP_FAILED) abort();
+        if (mprotect(map, page, PROT_NONE) || mprotect(map + page + BYTES, page, PROT_NONE))
+            abort();
+        starts[i] = map + page;
+        ends[i] = map + page + BYTES;
+    }
+    struct sigaction action = {.sa_handler = on_fault};
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+}
+
+/* Buffers end at a guard page, or start behind one. */
+static bool at_the_end = true;
+
+/* n elements in (0, 1), in buffer `index`. */
+static void *fenced(nnc_dtype dtype, int index, size_t n)
+{
+    size_t bytes = n * nnc_dtype_size(dtype);
+    if (bytes > BYTES) abort();
+    void *x = at_the_end ? ends[index] - bytes : starts[index];
+    scatter(dtype, x, n, 0.01, 0.99, (uint64_t)index + n);
+    return x;
+}
+
+static void elementwise(nnc_dtype dtype)
+{
+    for (size_t n = 0; n <= MOST; n++) {
+        CASE("%s %s n %zu", nnc_cpu_info().isa, dtype_name(dtype), n);
+        void *a = fenced(dtype, 0, n), *b = fenced(dtype, 1, n), *c = fenced(dtype, 2, n);
+        for (int f = 0; f < NNC_ACT_COUNT; f++) {
+            nnc_activate(dtype, (nnc_activation)f, a, b, n);
+            nnc_activate(dtype, (nnc_activation)f, a, a, n);
+            nnc_activate_backward(dtype, (nnc_activation)f, a, b, c, n);
+            for (int loss = 0; loss < NNC_LOSS_COUNT; loss++)
+                nnc_output_gradient(dtype, (nnc_loss)loss, (nnc_activation)f, a, b, c, n);
+        }
+        nnc_classify(dtype, a, b, n);
+        nnc_update(dtype, a, b, 0.1, n);
+        CHECK(nnc_first_nonfinite(dtype, a, n) == n);
+        nnc_rng rng;
+        nnc_rng_seed(&rng, 1);
+        nnc_init(dtype, a, &rng, 0.1, n);
+        nnc_rng_normal(&rng, fenced(NNC_F64, 0, n), n);
+        nnc_rng_uniform(&rng, fenced(NNC_F64, 0, n), n);
+    }
+}
+
+static void both_fences(void (*body)(nnc_dtype dtype))
+{
+    for (int i = 0; i < 2; i++) {
+        at_the_end = i;
+        for_each_isa(body);
+    }
+}
+
+TEST(elementwise_verbs)
+{
+    both_fences(elementwise);
+}
+
+static void score(nnc_dtype dtype)
+{
+    for (size_t m = 0; m <= MOST; m++) {
+        for (size_t n_out = 1; n_out <= 3; n_out++) {
+            CASE("%s %s n_out %zu m %zu", nnc_cpu_info().isa, dtype_name(dtype), n_out, m);
+            for (int loss = 0; loss < NNC_LOSS_COUNT; loss++) {
+                double *cost = fenced(NNC_F64, 2, 1), *accuracy = fenced(NNC_F64, 3, 1);
+                CHECK(nnc_score(dtype, (nnc_loss)loss, cost, accuracy, fenced(dtype, 0, n_out * m),
+                                fenced(dtype, 1, n_out * m), n_out, m) == NNC_OK);
+            }
+        }
+    }
+}
+
+TEST(scores)
+{
+    both_fences(score);
+}
+
+static void step(nnc_dtype dtype, size_t n_out, size_t n_in, size_t m)
+{
+    CASE("%s %s n_out %zu n_in %zu m %zu", nnc_cpu_info().isa, dtype_name(dtype), n_out, n_in, m);
+    void *w = fenced(dtype, 0, n_out * n_in), *b = fenced(dtype, 1, n_out);
+    void *x = fenced(dtype, 2, n_in * m), *z = fenced(dtype, 3, n_out * m);
+    void *dx = fenced(dtype, 4, n_in * m), *dw = fenced(dtype, 5, n_out * n_in);
+    void *db = fenced(dtype, 6, n_out);
+    CHECK(nnc_forward(dtype, z, w, b, x, n_out, n_in, m) == NNC_OK);
+    CHECK(nnc_forward(dtype, z, w, NULL, x, n_out, n_in, m) == NNC_OK);
+    CHECK(nnc_backprop(dtype, dx, dw, db, z, w, x, 1, n_out, n_in, m) == NNC_OK);
+}
+
+static void steps(nnc_dtype dtype)
+{
+    for (size_t n = 0; n <= MOST; n++) {
+        step(dtype, 3, 2, n);
+        step(dtype, 3, n, 5);
+        step(dtype, n, 3, 5);
+    }
+    step(dtype, 7, 5, 600);
+}
+
+TEST(forward_and_backprop)
+{
+    both_fences(steps);
+}
+
+static void train(nnc_dtype dtype)
+{
+    for (size_t m = 0; m <= MOST; m++) {
+        for (int rows = 0; rows < 2; rows++) {
+            nnc_layer layers[] = {{.n_in = 3, .n_out = 5, .activation = NNC_ACT_RELU},
+                                  {.n_in = 5, .n_out = 2, .activation = NNC_ACT_SIGMOID}};
+            layers[m % 2].has_bias = true;
+            nnc_net net;
+            size_t done;
+            CASE("%s %s m %zu rows %d", nnc_cpu_info().isa, dtype_name(dtype), m, rows);
+            CHECK(nnc_net_init(&net, layers, 2) == NNC_OK);
+            nnc_training training = {.net = &net,
+                                     .dtype = dtype,
+                                     .loss = NNC_LOSS_BCE,
+                                     .x = fenced(dtype, 0, 3 * m),
+                                     .y = fenced(dtype, 1, 2 * m),
+                                     .x_feature = rows ? 1 : (ptrdiff_t)m,
+                                     .x_sample = rows ? 3 : 1,
+                                     .y_feature = rows ? 1 : (ptrdiff_t)m,
+                                     .y_sample = rows ? 2 : 1,
+                                     .m = m,
+                                     .epochs = 2,
+                                     .learning_rate = 0.1,
+                                     .n_threads = 1};
+            CHECK(nnc_train(&training, fenced(dtype, 2, net.n_params), fenced(NNC_F64, 3, 2),
+                            fenced(NNC_F64, 4, 2), &done) == NNC_OK);
+            CHECK(done == 2);
+        }
+    }
+}
+
+TEST(training)
+{
+    both_fences(train);
+}
+
+SUITE()
+{
+    map_buffers();
+    RUN(elementwise_verbs);
+    RUN(scores);
+    RUN(forward_and_backprop);
+    RUN(training);
+}

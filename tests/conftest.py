@@ -1,0 +1,35 @@
+"""Fixtures: every kernel set this CPU runs, both dtypes, random networks."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+import nnc
+from nnc import _core
+
+settings.register_profile(
+    "nnc", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("nnc")
+
+ISAS = nnc.cpu_info()["available"]
+ISAS_WITH_FMA = [name for name in ISAS if name != "baseline"]
+
+
+@pytest.fixture(params=ISAS, scope="module")
+def isa(request):
+    """Run the module's tests once with each kernel set."""
+    before = nnc.cpu_info()["isa"]
+    _core.select_isa(request.param)
+    yield request.param
+    _core.select_isa(before)
+
+
+@pytest.fixture(params=[np.float64, np.float32], ids=["float64", "float32"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20181013)

@@ -1,0 +1,46 @@
+"""What several test files share: random networks, and NumPy's view of tolerance."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from nnc import reference
+
+EPS = {np.dtype(np.float64): 2.0**-52, np.dtype(np.float32): 2.0**-23}
+
+
+def architecture(sizes, activations):
+    return [
+        {"input_dim": n_in, "output_dim": n_out, "activation": activation}
+        for n_in, n_out, activation in zip(sizes[:-1], sizes[1:], activations, strict=True)
+    ]
+
+
+@st.composite
+def networks(draw, max_layers=4, max_width=20, last=("sigmoid",)):
+    """A random architecture."""
+    n_layers = draw(st.integers(1, max_layers))
+    sizes = draw(st.lists(st.integers(1, max_width), min_size=n_layers + 1, max_size=n_layers + 1))
+    hidden = st.sampled_from(["relu", "sigmoid", "identity"])
+    activations = [draw(hidden) for _ in range(n_layers - 1)] + [draw(st.sampled_from(last))]
+    return architecture(sizes, activations)
+
+
+def data(nn_architecture, m, seed=0, dtype=np.float64):
+    """X and Y, and parameters of ordinary size, for a network."""
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(nn_architecture[0]["input_dim"], m)).astype(dtype)
+    Y = random.integers(0, 2, size=(nn_architecture[-1]["output_dim"], m)).astype(dtype)
+    params = {
+        key: (random.normal(size=value.shape) / np.sqrt(value.shape[1])).astype(dtype)
+        for key, value in reference.init_layers(nn_architecture).items()
+    }
+    return X, Y, params
+
+
+def assert_close(ours, theirs, units=16, scale=None):
+    """Equal to within `units` rounding errors of the largest magnitude involved."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert ours.dtype == theirs.dtype
+    assert ours.shape == theirs.shape
+    scale = scale or max(1.0, np.abs(theirs).max(initial=0))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=units * EPS[ours.dtype] * scale)

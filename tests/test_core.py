@@ -1,0 +1,18 @@
+"""The core without Python: its own tests in C, plain and under sanitizers."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CSRC = Path(__file__).parent.parent / "csrc"
+
+
+@pytest.mark.parametrize("options", [[], ["SAN=address,undefined"]], ids=["plain", "sanitized"])
+def test_the_tests_in_c(options, tmp_path):
+    jobs = f"-j{len(os.sched_getaffinity(0))}"
+    command = ["make", "-C", str(CSRC), jobs, "test", f"BUILD={tmp_path}", *options]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
+    assert "failed" in result.stdout

@@ -1,0 +1,142 @@
+"""The package as it is built, shipped, imported and typed."""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnc
+
+ROOT = Path(__file__).parent.parent
+WARNINGS = "-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef"
+
+
+def run(*command, **options):
+    result = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, **options
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def copy_sources(folder):
+    """A checkout without anything that was built."""
+    ignored = shutil.ignore_patterns("*.so", "build", "*.egg-info", "__pycache__", ".*")
+    return shutil.copytree(ROOT, folder / "checkout", ignore=ignored)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """sdist from a clean copy, wheel from the sdist."""
+    folder = tmp_path_factory.mktemp("dist")
+    checkout = copy_sources(folder)
+    code = "import setuptools.build_meta as b, sys; print(b.build_{}(sys.argv[1]))"
+    run(sys.executable, "-W", "ignore", "-c", code.format("sdist"), folder, cwd=checkout)
+    (sdist,) = folder.glob("nnc-*.tar.gz")
+    shutil.unpack_archive(sdist, folder / "unpacked")
+    (source,) = (folder / "unpacked").iterdir()
+    environment = os.environ | {"CFLAGS": f"{WARNINGS} -Werror"}
+    run(
+        sys.executable, "-W", "ignore", "-c", code.format("wheel"), folder,
+        cwd=source, env=environment,
+    )  # fmt: skip
+    (path,) = folder.glob("nnc-*.whl")
+    return path
+
+
+def test_the_wheel_is_complete_and_small(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in ("nnc/_core.pyi", "nnc/py.typed", "nnc/reference.py", "nnc/cli.py"):
+        assert name in names
+    assert any(name.startswith("nnc/_core.") and name.endswith(".so") for name in names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not any(name.startswith(("tests", "csrc", "benchmarks")) for name in names)
+    assert wheel.stat().st_size < 2_000_000
+
+
+def test_the_wheel_works_where_it_is_unpacked(wheel, tmp_path):
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    code = "import nnc; print(nnc.__file__, nnc.sigmoid(0.0))"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    out = run(sys.executable, "-c", code, cwd=tmp_path, env=environment)
+    assert out.split() == [str(tmp_path / "nnc" / "__init__.py"), "0.5"]
+
+
+def test_an_unbuilt_checkout_says_what_to_run(tmp_path):
+    checkout = copy_sources(tmp_path)
+    numpy_home = Path(np.__file__).parent.parent
+    code = "import sys; sys.path[1:] = [p for p in sys.path[1:] if 'site-packages' not in p]\n"
+    code += f"sys.path.append({str(numpy_home.parent / 'nowhere')!r}); import nnc"
+    result = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=checkout, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert "ImportError: nnc's C extension is not built" in result.stderr
+    assert f"run `pip install .` in {checkout}" in result.stderr
+
+
+def test_an_unbuilt_checkout_uses_the_installed_package(wheel, tmp_path):
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    checkout = copy_sources(tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    for arguments in (["-m", "nnc", "--chapter", "1"], ["-c", "import nnc.tutorial, nnc.cli"]):
+        run(sys.executable, *arguments, cwd=checkout, env=environment)
+
+
+def test_import_needs_numpy_alone_and_is_quick():
+    code = """
+import sys, time, numpy
+before = set(sys.modules)
+start = time.perf_counter()
+import nnc
+seconds = time.perf_counter() - start
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(seconds, *sorted(new - set(sys.stdlib_module_names)))
+"""
+    best = 1.0
+    for _ in range(5):
+        seconds, *modules = run(sys.executable, "-c", code).split()
+        assert set(modules) <= {"nnc", "numpy"}
+        best = min(best, float(seconds))
+    assert best < 0.05
+
+
+def test_import_leaves_the_floating_point_mode_alone():
+    code = "import sys, nnc; assert sys.float_info.min / 2 > 0"
+    run(sys.executable, "-c", code)
+    symbols = run("nm", "-a", nnc._core.__file__)
+    assert "set_fast_math" not in symbols
+
+
+def test_the_extension_exports_its_entry_point_only_and_needs_only_libc():
+    exported = run("nm", "-D", "--defined-only", nnc._core.__file__)
+    assert [line.split()[-1] for line in exported.splitlines()] == ["PyInit__core"]
+    needed = run("readelf", "-d", nnc._core.__file__)
+    libraries = {
+        line.split("[")[1].split("]")[0] for line in needed.splitlines() if "NEEDED" in line
+    }
+    assert libraries <= {"libc.so.6", "libm.so.6", "libpthread.so.0"} | {
+        name for name in libraries if name.startswith("libpython")
+    }
+
+
+def test_version():
+    assert nnc.__version__ == importlib.metadata.version("nnc")
+
+
+def test_types_are_strict_and_the_stubs_agree_with_the_module():
+    run(sys.executable, "-m", "mypy", "--strict", "-p", "nnc", cwd=ROOT)
+    run(sys.executable, "-m", "mypy.stubtest", "nnc", cwd=ROOT)
+
+
+@pytest.mark.parametrize("name", nnc.__all__)
+def test_every_public_name_is_documented(name):
+    thing = getattr(nnc, name)
+    assert len(thing.__doc__) > 100
+    assert "Returns\n" in thing.__doc__ or "Attributes\n" in thing.__doc__
