@@ -137,8 +137,9 @@ nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, cons
 void nnc_update(nnc_dtype dtype, void *params, const void *grads, double learning_rate, size_t n);
 
 /* The loss of y_hat against y, both (n_out, m), and the fraction of samples whose every class
- * (y_hat > 1/2) is right. NaN where m = 0. Cross-entropy sees a y_hat of 0 as the smallest
- * normal number, and a 1 - y_hat of 0 as half the machine epsilon. Either result may be NULL. */
+ * (y_hat > 1/2) is right. A mean over m = 0 samples is NaN. Cross-entropy sees a y_hat of 0 as the
+ * smallest normal number, and a 1 - y_hat of 0 as half the machine epsilon. Either result may be
+ * NULL. */
 nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accuracy,
                      const void *y_hat, const void *y, size_t n_out, size_t m);
 
@@ -161,7 +162,8 @@ size_t nnc_first_nonfinite(nnc_dtype dtype, const void *x, size_t n);
 typedef struct {
     void *context;
     nnc_status (*poll)(void *context, size_t epoch, double cost); /* about every 50 ms */
-    /* after the update of every epoch that `every` divides; params is valid during the call */
+    /* after the update of every epoch that `every` divides; accuracy is NaN where no history of it
+     * is kept; params is valid during the call */
     nnc_status (*at_epoch)(void *context, size_t epoch, double cost, double accuracy,
                            const void *params);
     size_t every;

@@ -33,7 +33,9 @@ def main() -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), dpi=100, layout="constrained")
     left.plot(accuracy, "--", color=ORANGE, linewidth=2, label="accuracy")
     left.plot(cost, color=BLUE, linewidth=2, label="cost")
-    left.set(xlabel="epoch", ylabel="cost, accuracy", ylim=(0, 1.02), title="Training on 900 points")
+    left.set(
+        xlabel="epoch", ylabel="cost, accuracy", ylim=(0, 1.02), title="Training on 900 points"
+    )
     left.grid(alpha=0.3)
     left.spines[["top", "right"]].set_visible(False)
     left.legend(loc="center right")
@@ -51,9 +53,7 @@ def main() -> None:
             label=f"class {label}",
         )  # fmt: skip
     wrong = (nnc.convert_prob_into_class(Y_hat) != data.Y_test)[0]
-    right.scatter(
-        *data.X_test[:, wrong], s=100, facecolor="none", edgecolor="black", label="wrong"
-    )
+    right.scatter(*data.X_test[:, wrong], s=100, facecolor="none", edgecolor="black", label="wrong")
     right.set(
         xlabel="$x_1$", ylabel="$x_2$", title=f"100 test points, accuracy {test_accuracy:.2f}"
     )

@@ -8,6 +8,7 @@ from nnc import _build
 
 _build.use_built_package(__path__)
 
+from nnc import datasets, reference  # noqa: E402
 from nnc._core import (  # noqa: E402
     convert_prob_into_class,
     cpu_info,
@@ -35,11 +36,13 @@ __all__ = [
     "NeuralNetwork",
     "convert_prob_into_class",
     "cpu_info",
+    "datasets",
     "full_backward_propagation",
     "full_forward_propagation",
     "get_accuracy_value",
     "get_cost_value",
     "init_layers",
+    "reference",
     "relu",
     "relu_backward",
     "sigmoid",

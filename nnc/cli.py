@@ -146,9 +146,7 @@ def _print_comparison(
     how = "" if measured else f" (from {work})"
     ratio = numpy_seconds / max(seconds, 1e-9)
     print(f"nnc       {seconds:.4g} s")
-    print(
-        f"NumPy     {numpy_seconds:.4g} s{how}: {ratio:.1f} times as long"
-    )
+    print(f"NumPy     {numpy_seconds:.4g} s{how}: {ratio:.1f} times as long")
     print(f"largest difference of parameters and costs after {work}: {difference:.1e}")
 
 

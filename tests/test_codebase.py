@@ -36,10 +36,10 @@ ALLOWED = {
 # What only one file may do.
 ONLY = [
     (r"PyArray_ImportNumPyAPI", "csrc/bind/module.c"),
-    (r"PyArray_(FromAny|FromArray|ISALIGNED|ISWRITEABLE|ISNOTSWAPPED|TYPE|DESCR)\b",
-     "csrc/bind/arrays.c csrc/bind/training.c"),
+    (r"PyArray_(From|IS|TYPE|DESCR|FLAGS)", "csrc/bind/arrays.c"),
     (r"nnc_status_text", "csrc/bind/errors.c csrc/core/status.c csrc/nnc.h"),
-    (r"nnc_kernels_f(32|64)_", "csrc/core/dispatch.c csrc/kernels/kernels.h csrc/kernels/dtype_tmpl.h"),
+    (r"nnc_kernels_f(32|64)_",
+     "csrc/core/dispatch.c csrc/kernels/kernels.h csrc/kernels/dtype_tmpl.h"),
     (r"\b(malloc|calloc|realloc|aligned_alloc)\(", "csrc/core/arena.c"),
     (r"#include \"kernels/\w+_tmpl.h\"",
      "csrc/kernels/all_tmpl.h csrc/kernels/dtype_tmpl.h csrc/kernels/baseline.c "
@@ -79,7 +79,8 @@ def test_the_core_has_no_mutable_globals_but_the_choice_of_kernels(tmp_path):
     for path in sorted((CSRC / "core").glob("*.c")) + sorted((CSRC / "kernels").glob("*.c")):
         target = tmp_path / "object.o"
         subprocess.run(
-            ["gcc", "-std=c11", "-O1", f"-I{CSRC}", "-c", path, "-o", target], check=True
+            ["gcc", "-std=c11", "-O1", "-fno-pie", f"-I{CSRC}", "-c", path, "-o", target],
+            check=True,
         )
         symbols = subprocess.run(["nm", target], capture_output=True, text=True, check=True).stdout
         mutable |= {line.split()[2] for line in symbols.splitlines() if line.split()[-2] in "dDbBC"}

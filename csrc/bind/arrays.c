@@ -95,6 +95,12 @@ void nnc_release_inputs(nnc_input *inputs, size_t n)
     for (size_t i = 0; i < n; i++) Py_CLEAR(inputs[i].array);
 }
 
+PyArrayObject *nnc_read_words(PyObject *object)
+{
+    PyArray_Descr *descr = PyArray_DescrFromType(NPY_UINT32);
+    return (PyArrayObject *)PyArray_FromAny(object, descr, 1, 1, NPY_ARRAY_CARRAY_RO, NULL);
+}
+
 /* "(2, 900)", as Python writes a shape */
 static PyObject *shape_text(PyArrayObject *array)
 {

@@ -42,6 +42,9 @@ bool nnc_read_inputs(nnc_input *inputs, size_t n, nnc_dtype *dtype);
 bool nnc_read_inputs_as(nnc_input *inputs, size_t n, nnc_dtype dtype);
 void nnc_release_inputs(nnc_input *inputs, size_t n);
 
+/* A vector of 32-bit words, owned by the caller; NULL with an exception. */
+PyArrayObject *nnc_read_words(PyObject *object);
+
 /* ValueError unless the input is a matrix of that shape; -1 stands for any number. */
 bool nnc_expect_matrix(const nnc_input *input, npy_intp rows, npy_intp cols);
 /* ValueError unless the input has the shape of the other; one number is repeated to it where

@@ -217,12 +217,11 @@ static bool seed_rng(nnc_rng *rng, PyObject *seed)
         nnc_rng_seed(rng, (uint32_t)word);
         return true;
     }
-    PyObject *words =
-        PyArray_FromAny(seed, PyArray_DescrFromType(NPY_UINT32), 1, 1, NPY_ARRAY_CARRAY_RO, NULL);
+    PyArrayObject *words = nnc_read_words(seed);
     if (!words) return false;
-    size_t n = (size_t)PyArray_SIZE((PyArrayObject *)words);
+    size_t n = (size_t)PyArray_SIZE(words);
     if (n > 0)
-        nnc_rng_seed_array(rng, PyArray_DATA((PyArrayObject *)words), n);
+        nnc_rng_seed_array(rng, PyArray_DATA(words), n);
     else
         PyErr_SetString(PyExc_ValueError, "Seed must be non-empty");
     Py_DECREF(words);

@@ -32,7 +32,7 @@ nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, cons
 
     const nnc_kernels *kernels = plan.kernels;
     for (size_t s = 0; s < plan.n_slices; s++) {
-        nnc_slice slice = nnc_plan_slice(&plan, s);
+        nnc_slice slice = plan.slices[s];
         void *part = nnc_at(&plan, parts, s * n_grads);
         nnc_pack(&plan, slice, deltas, dz, n_out, (ptrdiff_t)m, 1);
         nnc_clear_padding(&plan, slice, deltas, n_out);

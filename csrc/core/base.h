@@ -35,22 +35,25 @@ static inline bool nnc_add(size_t *out, size_t a, size_t b)
     return !__builtin_add_overflow(a, b, out) && *out <= (size_t)PTRDIFF_MAX;
 }
 
-/* n things cut into near-equal parts of at most `most`: [start, start + length) is the next. */
+/* n things cut into near-equal parts of at most `most`: [start, start + length) is the next. Most
+ * splits have one part, and cost no division. */
 typedef struct {
-    size_t n, parts, index, start, length;
+    size_t parts, shorter, longer; /* the first `longer` parts have one more than `shorter` */
+    size_t index, start, length;
 } nnc_split;
 
 static inline nnc_split nnc_split_evenly(size_t n, size_t most)
 {
-    nnc_split split = {n, nnc_ceil_div(n, most), 0, 0, 0};
-    return split;
+    if (n <= most) return (nnc_split){.parts = n > 0, .shorter = n};
+    size_t parts = nnc_ceil_div(n, most);
+    return (nnc_split){.parts = parts, .shorter = n / parts, .longer = n % parts};
 }
 
 static inline bool nnc_split_next(nnc_split *split)
 {
     if (split->index == split->parts) return false;
     split->start += split->length;
-    split->length = split->n / split->parts + (split->index < split->n % split->parts);
+    split->length = split->shorter + (split->index < split->longer);
     split->index++;
     return true;
 }

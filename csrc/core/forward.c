@@ -23,7 +23,7 @@ nnc_status nnc_forward(nnc_dtype dtype, void *z, const void *w, const void *b, c
     void *zs = nnc_arena_take(&arena, n_out, plan.ld, plan.item); /* (n_out, cols) */
 
     for (size_t s = 0; s < plan.n_slices; s++) {
-        nnc_slice slice = nnc_plan_slice(&plan, s);
+        nnc_slice slice = plan.slices[s];
         nnc_pack(&plan, slice, xs, a_prev, n_in, (ptrdiff_t)m, 1);
         plan.kernels->dense_forward(zs, w, b, xs, NNC_ACT_IDENTITY, n_out, n_in, slice.cols,
                                     plan.ld);

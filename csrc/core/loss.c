@@ -16,7 +16,7 @@ nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accur
 
     double costs[NNC_MAX_SLICES] = {0}, hits[NNC_MAX_SLICES] = {0};
     for (size_t s = 0; s < plan.n_slices; s++) {
-        nnc_slice slice = nnc_plan_slice(&plan, s);
+        nnc_slice slice = plan.slices[s];
         plan.kernels->fill(hit, 1.0, slice.n);
         for (size_t i = 0; i < n_out; i++) {
             const void *row_hat = nnc_at(&plan, y_hat, i * m + slice.start);
@@ -67,21 +67,21 @@ void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_sl
     void *dz = work->a[network->net->n_layers];
 
     *cost = 0;
-    kernels->fill(work->hit, 1.0, slice.n);
+    if (hits) kernels->fill(work->hit, 1.0, slice.n);
     for (size_t i = 0; i < layer->n_out; i++) {
         void *row = nnc_at(plan, dz, i * plan->ld);
         const void *y = nnc_at(plan, ys, i * plan->ld);
         double sum;
         if (network->loss_takes_logits) {
             kernels->loss_from_logits(&sum, row, work->y_hat, row, y, slice.n);
-            kernels->match(work->hit, work->y_hat, y, slice.n);
+            if (hits) kernels->match(work->hit, work->y_hat, y, slice.n);
         } else {
-            kernels->match(work->hit, row, y, slice.n);
+            if (hits) kernels->match(work->hit, row, y, slice.n);
             kernels->loss[network->loss](&sum, work->y_hat, row, y, slice.n);
             kernels->activate_backward[layer->activation](row, work->y_hat, row, slice.n);
         }
         *cost += sum;
     }
-    kernels->sum(hits, work->hit, slice.n);
+    if (hits) kernels->sum(hits, work->hit, slice.n);
     nnc_clear_padding(plan, slice, dz, layer->n_out);
 }

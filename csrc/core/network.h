@@ -42,15 +42,16 @@ bool nnc_pacer_tick(nnc_pacer *pacer, size_t work);
 static inline nnc_split nnc_chunks(size_t rows, size_t depth, size_t cols)
 {
     const size_t most = (size_t)1 << 24; /* multiply-adds */
-    return nnc_split_evenly(rows, nnc_max(most / nnc_max(depth * cols, 1), 1));
+    if (rows * depth * cols <= most) return nnc_split_evenly(rows, rows);
+    return nnc_split_evenly(rows, nnc_max(most / (depth * cols), 1));
 }
 
 bool nnc_forward_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
                        const void *params, nnc_pacer *pacer);
 
 /* From work->a of the last layer (logits, where loss_takes_logits) and ys (n_out, cols):
- * *cost is the loss summed over the slice, *hits the number of samples classified right, and
- * work->a of the last layer becomes dZ. */
+ * *cost is the loss summed over the slice, *hits the number of samples classified right (hits may
+ * be NULL), and work->a of the last layer becomes dZ. */
 void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
                     const void *ys, double *cost, double *hits);
 

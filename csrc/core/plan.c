@@ -12,24 +12,20 @@ nnc_status nnc_plan_init(nnc_plan *plan, nnc_dtype dtype, size_t m)
     if (!nnc_mul(&bytes, m, item)) return NNC_ERR_SIZE;
     size_t vectors = nnc_max(nnc_ceil_div(m, lanes), 1), n_slices = 1;
     while (n_slices < NNC_MAX_SLICES && vectors / (2 * n_slices) >= SLICE_VECTORS) n_slices *= 2;
+    size_t longest = nnc_ceil_div(vectors, n_slices);
     *plan = (nnc_plan){.dtype = dtype,
                        .item = item,
+                       .lanes = lanes,
                        .kernels = nnc_kernels_for(dtype),
                        .m = m,
-                       .vectors = vectors,
                        .n_slices = n_slices,
-                       .ld = (nnc_ceil_div(vectors, n_slices) | 1) * lanes};
+                       .ld = (longest | 1) * lanes};
+    nnc_split split = nnc_split_evenly(vectors, longest);
+    for (nnc_slice *slice = plan->slices; nnc_split_next(&split); slice++) {
+        size_t start = split.start * lanes, end = start + split.length * lanes;
+        *slice = (nnc_slice){start, nnc_min(end, m) - start, split.length * lanes};
+    }
     return NNC_OK;
-}
-
-nnc_slice nnc_plan_slice(const nnc_plan *plan, size_t index)
-{
-    size_t lanes = NNC_LINE / plan->item, whole = plan->vectors / plan->n_slices;
-    size_t longer = plan->vectors % plan->n_slices; /* the first slices have a vector more */
-    size_t vectors = whole + (index < longer);
-    size_t start = (index * whole + nnc_min(index, longer)) * lanes;
-    size_t end = nnc_min(start + vectors * lanes, plan->m);
-    return (nnc_slice){start, end - start, vectors * lanes};
 }
 
 double nnc_sum_slices(const nnc_plan *plan, const double *parts)

@@ -12,23 +12,24 @@
 #include "kernels/kernels.h"
 #include "nnc.h"
 
-typedef struct {
-    nnc_dtype dtype;
-    size_t item; /* bytes in an element */
-    const nnc_kernels *kernels;
-    size_t m, vectors; /* samples; logical vectors, at least 1 */
-    size_t n_slices;   /* a power of two, at most NNC_MAX_SLICES */
-    size_t ld;         /* of every slice: room for the longest */
-} nnc_plan;
-
 /* The samples of one slice: [start, start + n), in cols = whole logical vectors of columns. */
 typedef struct {
     size_t start, n, cols;
 } nnc_slice;
 
+typedef struct {
+    nnc_dtype dtype;
+    size_t item;  /* bytes in an element */
+    size_t lanes; /* elements in a logical vector */
+    const nnc_kernels *kernels;
+    size_t m;        /* samples */
+    size_t n_slices; /* a power of two, at most NNC_MAX_SLICES */
+    size_t ld;       /* of every slice: room for the longest */
+    nnc_slice slices[NNC_MAX_SLICES];
+} nnc_plan;
+
 /* NNC_ERR_SIZE where m is absurd. */
 nnc_status nnc_plan_init(nnc_plan *plan, nnc_dtype dtype, size_t m);
-nnc_slice nnc_plan_slice(const nnc_plan *plan, size_t index);
 
 /* The sum of one number per slice, neighbours first: ((0 + 1) + (2 + 3)) + … */
 double nnc_sum_slices(const nnc_plan *plan, const double *parts);

@@ -78,13 +78,14 @@ static void run_slices(run *r, nnc_team *team, size_t rank, const void *params)
     size_t n_in = net->layers[0].n_in, n_out = net->layers[net->n_layers - 1].n_out;
 
     for (size_t s = rank; s < plan->n_slices; s += nnc_team_size(team)) {
-        nnc_slice slice = nnc_plan_slice(plan, s);
+        nnc_slice slice = plan->slices[s];
         work->a[0] = nnc_at(plan, r->xs, s * n_in * plan->ld);
         const void *ys = nnc_at(plan, r->ys, s * n_out * plan->ld);
         void *grads = nnc_at(plan, r->grads, s * net->n_params);
         bool go_on = nnc_forward_slice(&r->network, work, slice, params, pacer);
         if (go_on) {
-            nnc_loss_slice(&r->network, work, slice, ys, &r->costs[s], &r->hits[s]);
+            nnc_loss_slice(&r->network, work, slice, ys, &r->costs[s],
+                           r->accuracy ? &r->hits[s] : NULL);
             go_on = nnc_backprop_slice(&r->network, work, slice, params, grads, pacer);
         }
         if (!go_on) atomic_store(&r->stop, true);
@@ -92,18 +93,26 @@ static void run_slices(run *r, nnc_team *team, size_t rank, const void *params)
     }
 }
 
-/* next = params - rate * grads, for this rank's share of whole cache lines. */
-static void update_share(run *r, nnc_team *team, size_t rank, void *next, const void *params,
-                         double rate)
+/* This rank's share of the parameters: whole cache lines. */
+static nnc_slice share_of(const run *r, nnc_team *team, size_t rank)
+{
+    size_t n = r->network.net->n_params, lanes = r->network.plan.lanes;
+    size_t share = nnc_ceil_div(nnc_ceil_div(n, lanes), nnc_team_size(team)) * lanes;
+    size_t start = nnc_min(rank * share, n);
+    return (nnc_slice){.start = start, .n = nnc_min(share, n - start)};
+}
+
+/* next = params - rate * grads, for one share. */
+static void update_share(run *r, nnc_slice share, void *next, const void *params, double rate)
 {
     const nnc_plan *plan = &r->network.plan;
-    size_t n = r->network.net->n_params, lanes = NNC_LINE / plan->item;
-    size_t share = nnc_ceil_div(nnc_ceil_div(n, lanes), nnc_team_size(team)) * lanes;
-    size_t start = nnc_min(rank * share, n), count = nnc_min(share, n - start), bad;
-    plan->kernels->descend(nnc_at(plan, next, start), nnc_at(plan, params, start),
-                           nnc_at(plan, r->grads, start), plan->n_slices, n, rate, count);
-    plan->kernels->first_nonfinite(&bad, nnc_at(plan, next, start), count);
-    if (bad < count) atomic_store(&r->overflow, true);
+    size_t bad;
+    next = nnc_at(plan, next, share.start);
+    plan->kernels->descend(next, nnc_at(plan, params, share.start),
+                           nnc_at(plan, r->grads, share.start), plan->n_slices,
+                           r->network.net->n_params, rate, share.n);
+    plan->kernels->first_nonfinite(&bad, next, share.n);
+    if (bad < share.n) atomic_store(&r->overflow, true);
 }
 
 /* Every thread runs the same loop and takes the same decisions, from values that all of them see
@@ -116,6 +125,7 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
     double samples = (double)t->m;
     double divisor = t->loss == NNC_LOSS_BCE ? samples : 1.0;
     double rate = t->m > 0 ? t->learning_rate / divisor : 0.0;
+    nnc_slice share = share_of(r, team, rank);
     nnc_status status = NNC_OK;
     size_t now = 0, epoch = 0;
 
@@ -124,17 +134,18 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
         nnc_team_barrier(team);
         if (atomic_load(&r->stop)) break;
         double cost = nnc_sum_slices(&r->network.plan, r->costs) / divisor;
-        double accuracy = nnc_sum_slices(&r->network.plan, r->hits) / samples;
         if (t->m > 0 && !isfinite(cost)) {
             status = NNC_DIVERGED;
             if (epoch > 0) now = !now;
             break;
         }
+        double accuracy = NAN;
         if (rank == 0) {
             r->cost[epoch] = cost;
-            if (r->accuracy) r->accuracy[epoch] = accuracy;
+            if (r->accuracy)
+                r->accuracy[epoch] = accuracy = nnc_sum_slices(&r->network.plan, r->hits) / samples;
         }
-        update_share(r, team, rank, r->params[!now], r->params[now], rate);
+        update_share(r, share, r->params[!now], r->params[now], rate);
         nnc_team_barrier(team);
         if (atomic_load(&r->overflow)) {
             status = NNC_DIVERGED;
@@ -205,7 +216,7 @@ static void pack_data(run *r)
     const nnc_plan *plan = &r->network.plan;
     size_t n_in = t->net->layers[0].n_in, n_out = t->net->layers[t->net->n_layers - 1].n_out;
     for (size_t s = 0; s < plan->n_slices; s++) {
-        nnc_slice slice = nnc_plan_slice(plan, s);
+        nnc_slice slice = plan->slices[s];
         nnc_pack(plan, slice, nnc_at(plan, r->xs, s * n_in * plan->ld), t->x, n_in, t->x_feature,
                  t->x_sample);
         nnc_pack(plan, slice, nnc_at(plan, r->ys, s * n_out * plan->ld), t->y, n_out, t->y_feature,

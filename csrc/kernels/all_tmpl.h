@@ -24,6 +24,8 @@
 #define vint NNC_FN(vint)
 #define vuint NNC_FN(vuint)
 #define vunaligned NNC_FN(vunaligned)
+#define v_first NNC_FN(v_first)
+#define v_any NNC_FN(v_any)
 #define v_load NNC_FN(v_load)
 #define v_load_part NNC_FN(v_load_part)
 #define v_store NNC_FN(v_store)

@@ -97,17 +97,12 @@ static void NNC_FN(sum)(double *sum, const void *x_, size_t n)
 static void NNC_FN(first_nonfinite)(size_t *index, const void *x_, size_t n)
 {
     const real *x = x_;
-    size_t i = 0;
-    vreal zero = {0};
-    /* x * 0 is 0 for finite x and NaN for the rest, and NaN stays in a sum */
-    for (; i + 8 * VLEN <= n; i += 8 * VLEN) {
-        vreal poison = zero;
-        for (size_t j = 0; j < 8; j++) poison += v_load(x + i + j * VLEN) * zero;
-        real lanes[VLEN], any = 0;
-        v_store(lanes, poison);
-        for (size_t lane = 0; lane < VLEN; lane++) any += lanes[lane];
-        if (any != 0) break;
+    vint found = {0};
+    NNC_FOR_VECTORS (i, count, n) {
+        vreal part = at(x + i, count);
+        found |= part - part != 0; /* NaN for infinities and NaN */
     }
+    size_t i = v_any(found) ? 0 : n;
     while (i < n && x[i] - x[i] == 0) i++;
     *index = i;
 }

@@ -47,15 +47,6 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(dl_sum_of_squares)(vreal p, vreal y)
     return 2 * (p - y);
 }
 
-/* The lanes of x from `count` on become 0. */
-static NNC_ALWAYS_INLINE vreal NNC_FN(first_lanes)(vreal x, size_t count)
-{
-    if (count == VLEN) return x;
-    vreal kept = {0};
-    memcpy(&kept, &x, count * sizeof(real));
-    return kept;
-}
-
 #define NNC_DEFINE_LOSS(id, name)                                                               \
     static void NNC_FN(loss_##name)(double *sum, void *dy_, const void *y_hat_, const void *y_, \
                                     size_t n)                                                   \
@@ -66,7 +57,7 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(first_lanes)(vreal x, size_t count)
         size_t part = 0;                                                                        \
         NNC_FOR_VECTORS (i, count, n) {                                                         \
             vreal p = at(y_hat + i, count), target = at(y + i, count);                          \
-            parts[part] += NNC_FN(first_lanes)(NNC_FN(l_##name)(p, target), count);             \
+            parts[part] += v_keep(v_first(count), NNC_FN(l_##name)(p, target));                 \
             part = (part + 1) % PARTS;                                                          \
             if (dy) put(dy + i, NNC_FN(dl_##name)(p, target), count);                           \
         }                                                                                       \
@@ -92,7 +83,7 @@ static void NNC_FN(loss_from_logits)(double *sum, void *dz_, void *y_hat_, const
         vreal logit = at(z + i, count), target = at(y + i, count), p = v_sigmoid(logit);
         vreal linear = v_fma(-target, logit, v_keep(logit > 0, logit));
         vreal loss = linear + v_softplus_tail(logit);
-        parts[part] += NNC_FN(first_lanes)(loss, count);
+        parts[part] += v_keep(v_first(count), loss);
         part = (part + 1) % PARTS;
         put(y_hat + i, p, count);
         put(dz + i, p - target, count);

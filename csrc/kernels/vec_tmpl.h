@@ -1,6 +1,6 @@
 /* vec_tmpl.h - the vector type of one ISA and dtype, and the operations on it that C's operators
  * don't have. Written on the vector extensions of GCC and clang; only FMA is an intrinsic,
- * because compilers contract a * b + c each in their own way. */
+ * because compilers contract a * b + c each in their own way, and so are masked moves. */
 #if NNC_REAL_IS_DOUBLE
 typedef int64_t NNC_FN(int);
 typedef uint64_t NNC_FN(uint);
@@ -14,6 +14,15 @@ typedef NNC_FN(uint) vuint __attribute__((vector_size(NNC_VECTOR_BYTES)));
 typedef real vunaligned
     __attribute__((vector_size(NNC_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
+/* A mask of the first n lanes. */
+static NNC_ALWAYS_INLINE vint v_first(size_t n)
+{
+    static const NNC_FN(int) lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    vint lane;
+    memcpy(&lane, lanes, sizeof lane);
+    return lane < (NNC_FN(int))n;
+}
+
 static NNC_ALWAYS_INLINE vreal v_load(const real *p)
 {
     return *(const vunaligned *)p;
@@ -24,17 +33,38 @@ static NNC_ALWAYS_INLINE void v_store(real *p, vreal x)
     *(vunaligned *)p = x;
 }
 
-/* The first n < VLEN elements of p, then zeros. */
+/* The first n < VLEN elements of p, then zeros. Masked instructions where there are: a detour
+ * through memory would stall the vector load behind narrower stores. */
 static NNC_ALWAYS_INLINE vreal v_load_part(const real *p, size_t n)
 {
+#if NNC_VECTOR_BYTES == 64 && NNC_REAL_IS_DOUBLE
+    return (vreal)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif NNC_VECTOR_BYTES == 64
+    return (vreal)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif NNC_VECTOR_BYTES == 32 && NNC_REAL_IS_DOUBLE
+    return (vreal)_mm256_maskload_pd(p, (__m256i)v_first(n));
+#elif NNC_VECTOR_BYTES == 32
+    return (vreal)_mm256_maskload_ps(p, (__m256i)v_first(n));
+#else
     vreal x = {0};
     memcpy(&x, p, n * sizeof(real));
     return x;
+#endif
 }
 
 static NNC_ALWAYS_INLINE void v_store_part(real *p, vreal x, size_t n)
 {
+#if NNC_VECTOR_BYTES == 64 && NNC_REAL_IS_DOUBLE
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)x);
+#elif NNC_VECTOR_BYTES == 64
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x);
+#elif NNC_VECTOR_BYTES == 32 && NNC_REAL_IS_DOUBLE
+    _mm256_maskstore_pd(p, (__m256i)v_first(n), (__m256d)x);
+#elif NNC_VECTOR_BYTES == 32
+    _mm256_maskstore_ps(p, (__m256i)v_first(n), (__m256)x);
+#else
     memcpy(p, &x, n * sizeof(real));
+#endif
 }
 
 /* x in every lane; x - 0 is x for every x, -0 and NaN included. */
@@ -53,6 +83,15 @@ static NNC_ALWAYS_INLINE vreal v_select(vint mask, vreal a, vreal b)
 static NNC_ALWAYS_INLINE vreal v_keep(vint mask, vreal x)
 {
     return (vreal)((vint)x & mask);
+}
+
+/* Whether any lane of a mask is set. */
+static NNC_ALWAYS_INLINE bool v_any(vint mask)
+{
+    uint64_t words[NNC_VECTOR_BYTES / 8], any = 0;
+    memcpy(words, &mask, sizeof words);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) any |= words[i];
+    return any != 0;
 }
 
 static NNC_ALWAYS_INLINE vreal v_abs(vreal x)

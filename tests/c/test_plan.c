@@ -11,12 +11,13 @@ static void check_plan(nnc_dtype dtype, size_t m)
     CASE("%s m %zu", dtype_name(dtype), m);
     CHECK(nnc_plan_init(&plan, dtype, m) == NNC_OK);
     CHECK(plan.dtype == dtype && plan.item == nnc_dtype_size(dtype) && plan.m == m);
+    CHECK(plan.lanes == lanes);
     CHECK(plan.kernels == nnc_kernels_for(dtype));
     CHECK(plan.n_slices >= 1 && plan.n_slices <= NNC_MAX_SLICES);
     CHECK((plan.n_slices & (plan.n_slices - 1)) == 0);
     CHECK(plan.ld % lanes == 0 && plan.ld / lanes % 2 == 1);
     for (size_t s = 0; s < plan.n_slices; s++) {
-        nnc_slice slice = nnc_plan_slice(&plan, s);
+        nnc_slice slice = plan.slices[s];
         CHECK(slice.start == next);
         CHECK(slice.cols % lanes == 0 && slice.cols >= lanes && slice.cols <= plan.ld);
         CHECK(slice.n <= slice.cols && (slice.cols - slice.n < lanes || m == 0));
@@ -62,26 +63,108 @@ TEST(every_isa_has_the_same_plan)
             for (size_t i = 1; cpu.available[i]; i++) {
                 nnc_select_isa(cpu.available[i]);
                 CHECK(nnc_plan_init(&plan, (nnc_dtype)dtype, m) == NNC_OK);
-                CHECK(plan.n_slices == first.n_slices && plan.ld == first.ld &&
-                      plan.vectors == first.vectors);
+                CHECK(plan.n_slices == first.n_slices && plan.ld == first.ld);
+                CHECK(memcmp(plan.slices, first.slices, plan.n_slices * sizeof *plan.slices) == 0);
             }
         }
     }
     nnc_select_isa(NULL);
 }
 
+/* Sums of slices add neighbours first: the numbers of n rows at x[0], x[stride], … in the dtype. */
+static wide neighbours(nnc_dtype dtype, const void *x, size_t n, size_t stride)
+{
+    if (n == 1) return get(dtype, x, 0);
+    const char *half = (const char *)x + n / 2 * stride * nnc_dtype_size(dtype);
+    wide low = neighbours(dtype, x, n / 2, stride), high = neighbours(dtype, half, n / 2, stride);
+    return minus(dtype, low, -high);
+}
+
 TEST(sums_of_slices_are_a_tree)
 {
-    static const double x[8] = {1, 0x1p-53, 0x1p-53, 3, -0x1p-53, 1e10, 7, 1e-20};
-    nnc_plan plan = {.n_slices = 1};
-    CHECK(nnc_sum_slices(&plan, x) == x[0]);
-    plan.n_slices = 2;
-    CHECK(nnc_sum_slices(&plan, x) == x[0] + x[1]);
-    plan.n_slices = 4;
-    CHECK(nnc_sum_slices(&plan, x) == (x[0] + x[1]) + (x[2] + x[3]));
-    plan.n_slices = 8;
-    CHECK(nnc_sum_slices(&plan, x) ==
-          ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7])));
+    double x[8], swapped[8];
+    size_t telling = 0; /* cases where another order gives another sum */
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        scatter(NNC_F64, x, 8, 0, 1, seed);
+        for (size_t n = 1; n <= 8; n *= 2) {
+            nnc_plan plan = {.n_slices = n};
+            CASE("seed %d n %zu", (int)seed, n);
+            CHECK(nnc_sum_slices(&plan, x) == (double)neighbours(NNC_F64, x, n, 1));
+            for (size_t s = 0; s < n; s++) swapped[s] = x[s % 2 * (n / 2) + s / 2];
+            telling += neighbours(NNC_F64, x, n, 1) != neighbours(NNC_F64, swapped, n, 1);
+        }
+    }
+    CHECK(telling > 50);
+}
+
+static void check_kernel_trees(nnc_dtype dtype)
+{
+    enum { N = 67, STRIDE = 70 };
+    const nnc_kernels *kernels = nnc_kernels_for(dtype);
+    void *parts = room(dtype, NNC_MAX_SLICES * STRIDE), *params = room(dtype, N);
+    void *out = room(dtype, N + 1), *next = room(dtype, N + 1);
+    scatter(dtype, parts, NNC_MAX_SLICES * STRIDE, -1, 1, 1);
+    scatter(dtype, params, N, -1, 1, 2);
+    wide step = rounded(dtype, -0.3);
+    for (size_t n_parts = 1; n_parts <= NNC_MAX_SLICES; n_parts *= 2) {
+        for (size_t n = 0; n <= N; n++) {
+            bool sums = true, steps = true;
+            CASE("%s %s parts %zu n %zu", nnc_cpu_info().isa, dtype_name(dtype), n_parts, n);
+            set(dtype, out, n, 77), set(dtype, next, n, 77);
+            kernels->add_slices(out, parts, n_parts, STRIDE, n);
+            kernels->descend(next, params, parts, n_parts, STRIDE, 0.3, n);
+            for (size_t i = 0; i < n; i++) {
+                const void *column = (char *)parts + i * nnc_dtype_size(dtype);
+                wide sum = neighbours(dtype, column, n_parts, STRIDE), p = get(dtype, params, i);
+                sums &= get(dtype, out, i) == sum;
+                wide expected;
+                if (nnc_cpu_info().fma)
+                    expected = dtype == NNC_F32 ? fmaf((float)step, (float)sum, (float)p)
+                                                : fma((double)step, (double)sum, (double)p);
+                else
+                    expected = dtype == NNC_F32 ? (float)step * (float)sum + (float)p
+                                                : (double)step * (double)sum + (double)p;
+                steps &= get(dtype, next, i) == expected;
+            }
+            CHECK(sums);
+            CHECK(steps);
+            CHECK(get(dtype, out, n) == 77 && get(dtype, next, n) == 77);
+        }
+    }
+    free(parts), free(params), free(out), free(next);
+}
+
+TEST(kernels_sum_slices_the_same_way)
+{
+    for_each_isa(check_kernel_trees);
+}
+
+/* The sum of a row: each lane of a logical vector on its own, then the upper half of the lanes
+ * folds onto the lower, in double. */
+static void check_row_sums(nnc_dtype dtype)
+{
+    enum { N = 67 };
+    size_t lanes = NNC_LINE / nnc_dtype_size(dtype);
+    void *x = room(dtype, N);
+    for (size_t n = 0; n <= N; n++) {
+        wide acc[16] = {0};
+        double folded[16], sum;
+        CASE("%s %s n %zu", nnc_cpu_info().isa, dtype_name(dtype), n);
+        scatter(dtype, x, N, -1, 1, n);
+        for (size_t i = 0; i < n; i++)
+            acc[i % lanes] = minus(dtype, acc[i % lanes], -get(dtype, x, i));
+        for (size_t i = 0; i < lanes; i++) folded[i] = (double)acc[i];
+        for (size_t half = lanes / 2; half > 0; half /= 2)
+            for (size_t i = 0; i < half; i++) folded[i] += folded[i + half];
+        nnc_kernels_for(dtype)->sum(&sum, x, n);
+        CHECK(sum == folded[0]);
+    }
+    free(x);
+}
+
+TEST(sums_of_rows_fold_their_lanes)
+{
+    for_each_isa(check_row_sums);
 }
 
 /* x (features, m) read through strides arrives in the block, its columns beyond the samples
@@ -96,7 +179,7 @@ static void check_packing(nnc_dtype dtype, size_t m, size_t features, ptrdiff_t 
     scatter(dtype, x, span, -1, 1, m + features);
     bool packed = true, padded = true, cleared = true, untouched = true;
     for (size_t s = 0; s < plan.n_slices; s++) {
-        nnc_slice slice = nnc_plan_slice(&plan, s);
+        nnc_slice slice = plan.slices[s];
         for (size_t i = 0; i < features * plan.ld; i++) set(dtype, block, i, 77);
         nnc_pack(&plan, slice, block, nnc_at(&plan, x, origin), features, feature_stride,
                  sample_stride);
@@ -205,6 +288,8 @@ SUITE()
     RUN(absurd_sizes_are_refused);
     RUN(every_isa_has_the_same_plan);
     RUN(sums_of_slices_are_a_tree);
+    RUN(kernels_sum_slices_the_same_way);
+    RUN(sums_of_rows_fold_their_lanes);
     RUN(packing_follows_the_strides);
     RUN(splits_are_near_equal);
     RUN(checked_arithmetic);

@@ -238,10 +238,19 @@ static void check_divergence(nnc_dtype dtype)
             }
         }
     }
+    /* the last update overflows: no cost comes after it to tell */
+    lesson last = make_lesson(dtype, NNC_LOSS_BCE, NNC_ACT_SIGMOID, true, 1, 20, 1);
+    CASE("%s %s last update", nnc_cpu_info().isa, dtype_name(dtype));
+    last.training.learning_rate = INFINITY;
+    nnc_status status = train(&last);
+    CHECK(last.done == 1);
+    check_diverged(&last, status);
+    free_lesson(&last);
+
     lesson t = make_lesson(dtype, NNC_LOSS_BCE, NNC_ACT_SIGMOID, true, 1, 20, 5);
     CASE("%s %s NaN in x", nnc_cpu_info().isa, dtype_name(dtype));
     set(dtype, t.x, 11, NAN);
-    nnc_status status = train(&t);
+    status = train(&t);
     CHECK(t.done == 0);
     check_diverged(&t, status);
     free_lesson(&t);
