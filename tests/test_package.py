@@ -36,16 +36,8 @@ def wheel(tmp_path_factory):
     """sdist from a clean copy, wheel from the sdist."""
     folder = tmp_path_factory.mktemp("dist")
     checkout = copy_sources(folder)
-    code = "import setuptools.build_meta as b, sys; print(b.build_{}(sys.argv[1]))"
-    run(sys.executable, "-W", "ignore", "-c", code.format("sdist"), folder, cwd=checkout)
-    (sdist,) = folder.glob("nnc-*.tar.gz")
-    shutil.unpack_archive(sdist, folder / "unpacked")
-    (source,) = (folder / "unpacked").iterdir()
     environment = os.environ | {"CFLAGS": f"{WARNINGS} -Werror"}
-    run(
-        sys.executable, "-W", "ignore", "-c", code.format("wheel"), folder,
-        cwd=source, env=environment,
-    )  # fmt: skip
+    run(sys.executable, "-m", "build", "--outdir", folder, checkout, env=environment)
     (path,) = folder.glob("nnc-*.whl")
     return path
 
