@@ -106,12 +106,12 @@ class NeuralNetwork:
         iterations = read_index("iterations", iterations, 0)
         n = self.input.shape[1]
         layers = [Layer(n, HIDDEN, "sigmoid", False), Layer(HIDDEN, 1, "sigmoid", False)]
-        weights1 = read_data("weights1", self.weights1, n, HIDDEN, FLOAT64)
-        weights2 = read_data("weights2", self.weights2, HIDDEN, 1, FLOAT64)
+        self.weights1 = read_data("weights1", self.weights1, n, HIDDEN, FLOAT64)
+        self.weights2 = read_data("weights2", self.weights2, HIDDEN, 1, FLOAT64)
         block = new_block((n + 1) * HIDDEN, FLOAT64)
         loss = new_block(iterations, FLOAT64)
         ours1, ours2 = block[: n * HIDDEN].reshape(HIDDEN, n).T, block[n * HIDDEN :].reshape(-1, 1)
-        ours1[:], ours2[:] = weights1, weights2
+        ours1[:], ours2[:] = self.weights1, self.weights2
         try:
             done, diverged = _core.train(
                 block, self.input.T, self.y.T, layers, "sum_of_squares", iterations, 1.0, 1, loss,

@@ -10,6 +10,7 @@ import numpy as np
 
 import nnc
 from nnc import datasets, reference
+from nnc._arguments import read_threads
 from nnc.tutorial import train_with_progress
 
 # NumPy's share of the work, in seconds; it is measured on fewer epochs, and says so.
@@ -110,11 +111,15 @@ def _chapter2(options: argparse.Namespace) -> None:
     architecture = datasets.tutorial_architecture()
     work = (data.X_train, data.Y_train, architecture)
 
-    print(f"chapter 2: 2-25-50-50-25-1, {epochs} epochs, learning rate {rate}, {dtype}")
+    threads = read_threads(options.threads)
+    print(
+        f"chapter 2: 2-25-50-50-25-1, {epochs} epochs, learning rate {rate}, {dtype}, "
+        f"threads: {threads}"
+    )
     with _ProgressBar(epochs) as bar:
         start = time.perf_counter()
         params, _, _ = train_with_progress(
-            *work, epochs, rate, seed=seed, dtype=dtype, n_threads=options.threads, progress=bar
+            *work, epochs, rate, seed=seed, dtype=dtype, n_threads=threads, progress=bar
         )
         seconds = time.perf_counter() - start
     for name, X, Y in (("train", data.X_train, data.Y_train), ("test", data.X_test, data.Y_test)):

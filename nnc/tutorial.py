@@ -360,7 +360,10 @@ def _epoch_hook(
     def hook(epoch: int, cost: float, accuracy: float, block: Array) -> bool:
         if verbose and epoch % REPORT_EVERY == 0:
             print(f"Iteration: {epoch:05} - cost: {cost:.5f} - accuracy: {accuracy:.5f}")
-        return callback is not None and callback(epoch, views(block, layers)) is True
+        if callback is None:
+            return False
+        answer = callback(epoch, views(block, layers))
+        return isinstance(answer, bool | np.bool_) and bool(answer)
 
     return hook
 

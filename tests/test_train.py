@@ -213,11 +213,19 @@ def test_the_callback_sees_each_epoch_and_may_keep_its_parameters():
     assert (params["W1"] != 0).any()
 
 
-def test_a_callback_that_returns_true_stops():
+@pytest.mark.parametrize("true", [True, np.True_])
+def test_a_callback_that_returns_true_stops(true):
     _, cost, accuracy = nnc.train(
-        MOONS.X_train, MOONS.Y_train, SMALL, 100, 0.1, callback=lambda epoch, _: epoch == 3
+        MOONS.X_train, MOONS.Y_train, SMALL, 100, 0.1, callback=lambda epoch, _: epoch == 3 and true
     )
     assert len(cost) == len(accuracy) == 4
+
+
+def test_a_callback_that_returns_something_else_does_not_stop():
+    _, cost, _ = nnc.train(
+        MOONS.X_train, MOONS.Y_train, SMALL, 5, 0.1, callback=lambda epoch, params: params
+    )
+    assert len(cost) == 5
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])

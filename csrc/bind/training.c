@@ -13,14 +13,13 @@ typedef struct {
     bool failed; /* an exception is set */
 } monitor;
 
-/* Consumes the result of a callback; true where it was True. */
+/* Consumes the result of a callback; whether it was True. */
 static bool asks_to_stop(monitor *self, PyObject *result)
 {
-    int truth =
-        result ? (result == Py_True || (result != Py_None && PyObject_IsTrue(result) == 1)) : 0;
-    if (!result || PyErr_Occurred()) self->failed = true;
+    if (!result) self->failed = true;
+    bool stop = result == Py_True;
     Py_XDECREF(result);
-    return truth;
+    return stop;
 }
 
 static nnc_status poll(void *context, size_t epoch, double cost)
