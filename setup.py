@@ -15,7 +15,7 @@ SANITIZE = os.environ.get("NNC_SANITIZE")
 # written out: results must not depend on what a compiler chooses to fuse.
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
 COMPILE += ["-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes"]
-COMPILE += ["-Wvla", "-Wundef"]
+COMPILE += ["-Wvla", "-Wundef", "-g0"]
 LINK = ["-lm", "-pthread"]
 if SANITIZE:
     COMPILE += ["-O1", "-g", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]

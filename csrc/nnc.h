@@ -33,12 +33,13 @@
     X(NNC_F32, float, "float32") \
     X(NNC_F64, double, "float64")
 
-/* X(enumerator suffix, name). A new activation is a line here and two functions in
- * kernels/activation_tmpl.h. */
-#define NNC_ACTIVATION_LIST(X) \
-    X(IDENTITY, identity)      \
-    X(RELU, relu)              \
-    X(SIGMOID, sigmoid)
+/* X(enumerator suffix, name, length). A new activation is a line here and two functions in
+ * kernels/activation_tmpl.h. SHORT ones, of a few instructions, are applied to a product's
+ * registers; LONG ones to the stored tile. */
+#define NNC_ACTIVATION_LIST(X)   \
+    X(IDENTITY, identity, SHORT) \
+    X(RELU, relu, SHORT)         \
+    X(SIGMOID, sigmoid, LONG)
 
 /* X(enumerator suffix, name): binary cross-entropy, the mean over samples; sum of squared
  * errors, the sum over samples. Both sum over outputs. */
@@ -47,7 +48,7 @@
     X(SSE, sum_of_squares)
 
 #define NNC_ENUMERATOR(name, ...) name,
-#define NNC_ACT_ENUMERATOR(suffix, name) NNC_ACT_##suffix,
+#define NNC_ACT_ENUMERATOR(suffix, ...) NNC_ACT_##suffix,
 #define NNC_LOSS_ENUMERATOR(suffix, name) NNC_LOSS_##suffix,
 
 typedef enum { NNC_STATUS_LIST(NNC_ENUMERATOR) NNC_STATUS_COUNT } nnc_status;

@@ -12,7 +12,7 @@ const char *nnc_status_text(nnc_status status)
 
 const char *nnc_activation_name(nnc_activation activation)
 {
-#define NAME(suffix, name) [NNC_ACT_##suffix] = #name,
+#define NAME(suffix, name, ...) [NNC_ACT_##suffix] = #name,
     static const char *const names[NNC_ACT_COUNT] = {NNC_ACTIVATION_LIST(NAME)};
 #undef NAME
     return names[activation];

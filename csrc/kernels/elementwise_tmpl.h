@@ -24,7 +24,7 @@ static NNC_ALWAYS_INLINE void put(real *p, vreal x, size_t count)
 
 /* -------------------------------------------------------------------------- activations */
 
-#define NNC_DEFINE_ACTIVATION(id, name)                                                      \
+#define NNC_DEFINE_ACTIVATION(id, name, ...)                                                 \
     static void NNC_FN(activate_##name)(void *a_, const void *z_, size_t n)                  \
     {                                                                                        \
         real *a = a_;                                                                        \

@@ -74,10 +74,11 @@ static void NNC_FN(dense_weights)(void *dw_, const void *dz_, const void *x_, si
     nnc_split down = nnc_split_evenly(n_out, NNC_DOT_ROWS);
     while (nnc_split_next(&down)) {
         nnc_split across = nnc_split_evenly(n_in, 4);
-        while (nnc_split_next(&across)) NNC_FN(dots)
-        [down.length - 1][across.length - 1](dw + down.start *n_in + across.start,
-                                             dz + down.start *ld, x + across.start *ld, cols, ld,
-                                             n_in);
+        while (nnc_split_next(&across)) {
+            NNC_FN(dot_function) dot = NNC_FN(dots)[down.length - 1][across.length - 1];
+            dot(dw + down.start * n_in + across.start, dz + down.start * ld, x + across.start * ld,
+                cols, ld, n_in);
+        }
     }
 }
 
