@@ -1,11 +1,14 @@
 /* backprop.c - from the gradient at the output to the gradients of all parameters. */
 #include "core/arena.h"
+#include "core/fpmode.h"
 #include "core/network.h"
 
 void nnc_activate_backward(nnc_dtype dtype, nnc_activation f, void *dz, const void *da,
                            const void *a, size_t n)
 {
+    nnc_fpmode caller = nnc_fpmode_enter();
     nnc_kernels_for(dtype)->activate_backward[f](dz, da, a, n);
+    nnc_fpmode_leave(caller);
 }
 
 nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, const void *dz,
@@ -31,6 +34,7 @@ nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, cons
     void *parts = nnc_arena_take(&arena, plan.n_slices, n_grads, plan.item);
 
     const nnc_kernels *kernels = plan.kernels;
+    nnc_fpmode caller = nnc_fpmode_enter();
     for (size_t s = 0; s < plan.n_slices; s++) {
         nnc_slice slice = plan.slices[s];
         void *part = nnc_at(&plan, parts, s * n_grads);
@@ -49,6 +53,7 @@ nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, cons
         kernels->divide(dw, divisor, weights);
         kernels->divide(db, divisor, n_out);
     }
+    nnc_fpmode_leave(caller);
     nnc_arena_free(&arena);
     return NNC_OK;
 }

@@ -1,10 +1,13 @@
 /* forward.c - from inputs to activations. */
 #include "core/arena.h"
+#include "core/fpmode.h"
 #include "core/network.h"
 
 void nnc_activate(nnc_dtype dtype, nnc_activation f, void *a, const void *z, size_t n)
 {
+    nnc_fpmode caller = nnc_fpmode_enter();
     nnc_kernels_for(dtype)->activate[f](a, z, n);
+    nnc_fpmode_leave(caller);
 }
 
 nnc_status nnc_forward(nnc_dtype dtype, void *z, const void *w, const void *b, const void *a_prev,
@@ -22,6 +25,7 @@ nnc_status nnc_forward(nnc_dtype dtype, void *z, const void *w, const void *b, c
     void *xs = nnc_arena_take(&arena, n_in, plan.ld, plan.item);  /* (n_in, cols) */
     void *zs = nnc_arena_take(&arena, n_out, plan.ld, plan.item); /* (n_out, cols) */
 
+    nnc_fpmode caller = nnc_fpmode_enter();
     for (size_t s = 0; s < plan.n_slices; s++) {
         nnc_slice slice = plan.slices[s];
         nnc_pack(&plan, slice, xs, a_prev, n_in, (ptrdiff_t)m, 1);
@@ -29,6 +33,7 @@ nnc_status nnc_forward(nnc_dtype dtype, void *z, const void *w, const void *b, c
                                     plan.ld);
         nnc_unpack(&plan, slice, z, zs, n_out);
     }
+    nnc_fpmode_leave(caller);
     nnc_arena_free(&arena);
     return NNC_OK;
 }

@@ -1,5 +1,6 @@
 /* loss.c - cost and accuracy, and the gradient at the output. */
 #include "core/arena.h"
+#include "core/fpmode.h"
 #include "core/network.h"
 
 nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accuracy,
@@ -14,6 +15,7 @@ nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accur
     if (status != NNC_OK) return status;
     void *hit = nnc_arena_take(&arena, plan.ld, plan.item, 1);
 
+    nnc_fpmode caller = nnc_fpmode_enter();
     double costs[NNC_MAX_SLICES] = {0}, hits[NNC_MAX_SLICES] = {0};
     for (size_t s = 0; s < plan.n_slices; s++) {
         nnc_slice slice = plan.slices[s];
@@ -28,21 +30,19 @@ nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accur
         }
         plan.kernels->sum(&hits[s], hit, slice.n);
     }
-    nnc_arena_free(&arena);
     if (cost) *cost = nnc_sum_slices(&plan, costs) / (loss == NNC_LOSS_BCE ? (double)m : 1.0);
     if (accuracy) *accuracy = nnc_sum_slices(&plan, hits) / (double)m;
+    nnc_fpmode_leave(caller);
+    nnc_arena_free(&arena);
     return NNC_OK;
 }
 
-void nnc_output_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void *dz,
+/* dz = the derivative by y_hat, times f'. The former has a place of its own, block by block, as
+ * f' still needs y_hat. */
+static void chain_output(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void *dz,
                          const void *y_hat, const void *y, size_t n)
 {
     const nnc_kernels *kernels = nnc_kernels_for(dtype);
-    if (loss == NNC_LOSS_BCE && f == NNC_ACT_SIGMOID) {
-        kernels->subtract(dz, y_hat, y, n);
-        return;
-    }
-    /* the derivative by y_hat has a place of its own, as f' still needs y_hat */
     double sum, dy[256];
     const size_t item = nnc_dtype_size(dtype), most = sizeof dy / item;
     for (size_t start = 0; start < n; start += most) {
@@ -53,9 +53,22 @@ void nnc_output_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void 
     }
 }
 
+void nnc_output_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void *dz,
+                         const void *y_hat, const void *y, size_t n)
+{
+    nnc_fpmode caller = nnc_fpmode_enter();
+    if (loss == NNC_LOSS_BCE && f == NNC_ACT_SIGMOID)
+        nnc_kernels_for(dtype)->subtract(dz, y_hat, y, n);
+    else
+        chain_output(dtype, loss, f, dz, y_hat, y, n);
+    nnc_fpmode_leave(caller);
+}
+
 void nnc_classify(nnc_dtype dtype, void *class_, const void *p, size_t n)
 {
+    nnc_fpmode caller = nnc_fpmode_enter();
     nnc_kernels_for(dtype)->classify(class_, p, n);
+    nnc_fpmode_leave(caller);
 }
 
 void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,

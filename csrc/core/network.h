@@ -5,6 +5,7 @@
 #ifndef NNC_CORE_NETWORK_H
 #define NNC_CORE_NETWORK_H
 
+#include "core/fpmode.h"
 #include "core/plan.h"
 #include "nnc.h"
 
@@ -27,6 +28,7 @@ typedef struct {
 /* Counts work, and asks the monitor about every 50 ms whether to go on. */
 typedef struct {
     const nnc_monitor *monitor; /* NULL: never asks */
+    nnc_fpmode caller;          /* the mode in which callbacks run */
     double next;                /* seconds: when to ask again */
     size_t pending;             /* multiply-adds since the clock was read */
     size_t epoch;

@@ -45,7 +45,9 @@ bool nnc_pacer_tick(nnc_pacer *pacer, size_t work)
     pacer->pending = 0;
     double now = seconds();
     if (now < pacer->next) return true;
+    nnc_fpmode_leave(pacer->caller);
     pacer->status = pacer->monitor->poll(pacer->monitor->context, pacer->epoch, pacer->cost);
+    pacer->caller = nnc_fpmode_enter();
     pacer->next = seconds() + POLL_SECONDS;
     return pacer->status == NNC_OK;
 }
@@ -156,9 +158,12 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
         if (rank > 0) continue;
         r->pacer.epoch = epoch + 1;
         r->pacer.cost = cost;
-        if (monitor->at_epoch && monitor->every && epoch % monitor->every == 0)
+        if (monitor->at_epoch && monitor->every && epoch % monitor->every == 0) {
+            nnc_fpmode_leave(r->pacer.caller);
             r->pacer.status =
                 monitor->at_epoch(monitor->context, epoch, cost, accuracy, r->params[now]);
+            r->pacer.caller = nnc_fpmode_enter();
+        }
         if (r->pacer.status != NNC_OK) atomic_store(&r->stop, true);
     }
     if (rank > 0) return;
@@ -251,7 +256,9 @@ nnc_status nnc_train(const nnc_training *training, void *params, double *cost, d
     size_t bytes = net->n_params * r.network.plan.item;
     memcpy(r.params[0], params, bytes);
     nnc_pacer_start(&r.pacer, training->monitor.poll ? &training->monitor : NULL);
+    r.pacer.caller = nnc_fpmode_enter();
     nnc_team_run(r.n_threads, run_epochs, &r);
+    nnc_fpmode_leave(r.pacer.caller);
     memcpy(params, r.params[r.now], bytes);
     *done = r.done;
     nnc_arena_free(&arena);

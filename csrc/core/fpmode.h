@@ -1,0 +1,48 @@
+/* fpmode.h - the floating-point mode that all results are defined in: round to nearest, keep
+ * subnormals, trap nothing. A verb saves the caller's mode, sets this one, and restores the
+ * caller's before it returns or calls back. Threads started in it inherit it. */
+#ifndef NNC_CORE_FPMODE_H
+#define NNC_CORE_FPMODE_H
+
+#if defined(__x86_64__)
+
+typedef unsigned nnc_fpmode;
+
+static inline void nnc_fpmode_set(nnc_fpmode mode)
+{
+    __builtin_ia32_ldmxcsr(mode);
+}
+
+static inline nnc_fpmode nnc_fpmode_enter(void)
+{
+    const nnc_fpmode standard = 0x1f80, caller = __builtin_ia32_stmxcsr();
+    const nnc_fpmode flags = 0x3f; /* what happened so far, not a mode */
+    if ((caller & ~flags) != standard) nnc_fpmode_set(standard);
+    return caller;
+}
+
+static inline void nnc_fpmode_leave(nnc_fpmode caller)
+{
+    if ((__builtin_ia32_stmxcsr() ^ caller) & ~0x3fu) nnc_fpmode_set(caller);
+}
+
+#else
+#include <fenv.h>
+
+typedef fenv_t nnc_fpmode;
+
+static inline nnc_fpmode nnc_fpmode_enter(void)
+{
+    nnc_fpmode caller;
+    feholdexcept(&caller);
+    fesetenv(FE_DFL_ENV);
+    return caller;
+}
+
+static inline void nnc_fpmode_leave(nnc_fpmode caller)
+{
+    fesetenv(&caller);
+}
+#endif
+
+#endif
