@@ -162,7 +162,7 @@ size_t nnc_first_nonfinite(nnc_dtype dtype, const void *x, size_t n);
  * with it; the parameters stay those after the last whole step. Callbacks may be NULL. */
 typedef struct {
     void *context;
-    nnc_status (*poll)(void *context, size_t epoch, double cost); /* about every 50 ms */
+    nnc_status (*poll)(void *context, size_t epoch, double cost); /* about every 30 ms */
     /* after the update of every epoch that `every` divides; accuracy is NaN where no history of it
      * is kept; params is valid during the call */
     nnc_status (*at_epoch)(void *context, size_t epoch, double cost, double accuracy,

@@ -306,7 +306,7 @@ def train_with_progress(
     callback: Callback | None = None,
     progress: Callable[[int, float], object] | None = None,
 ) -> tuple[dict[str, Array], list[float], list[float]]:
-    """Do what `train` does; ``progress(epoch, cost)`` is called about every 50 ms."""
+    """Do what `train` does; ``progress(epoch, cost)`` is called about every 30 ms."""
     layers = read_architecture(nn_architecture)
     epochs = read_index("epochs", epochs, 0)
     learning_rate = read_rate(learning_rate)

@@ -114,7 +114,7 @@ PyDoc_STRVAR(
     "      accuracy, progress=None, at_epoch=None, every=1)\n--\n\n"
     "Full-batch gradient descent on the block params, in place.\n\n"
     "X (n_in, m) and Y (n_out, m) have any strides. cost and accuracy (epochs) are written;\n"
-    "accuracy may be None. progress(epoch, cost) is called about every 50 ms,\n"
+    "accuracy may be None. progress(epoch, cost) is called about every 30 ms,\n"
     "at_epoch(epoch, cost, accuracy, params) after every epoch that `every` divides, with a copy\n"
     "of the block; True from the latter stops.\n\n"
     "Returns (number of entries written, whether the training diverged). In every case, an\n"

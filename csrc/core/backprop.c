@@ -70,9 +70,9 @@ bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nn
     for (size_t l = net->n_layers; l-- > 0;) {
         const nnc_layer *layer = &net->layers[l];
         size_t n_in = layer->n_in, n_out = layer->n_out;
-        nnc_split by_output = nnc_chunks(n_out, n_in, slice.cols);
-        while (nnc_split_next(&by_output)) {
-            size_t row = by_output.start, rows = by_output.length;
+        nnc_split by_rows = nnc_chunks(n_out, n_in * slice.cols, NNC_LEAST_ROWS);
+        while (nnc_split_next(&by_rows)) {
+            size_t row = by_rows.start, rows = by_rows.length;
             kernels->dense_weights(nnc_at(plan, grads, layer->w + row * n_in),
                                    nnc_at(plan, dz, row * plan->ld), work->a[l], rows, n_in,
                                    slice.cols, plan->ld);
@@ -83,14 +83,16 @@ bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nn
         if (l == 0) break;
 
         void *dz_prev = work->delta[l % 2];
-        nnc_split by_input = nnc_chunks(n_in, n_out, slice.cols);
-        while (nnc_split_next(&by_input)) {
-            size_t row = by_input.start, rows = by_input.length;
-            kernels->dense_backward(
-                nnc_at(plan, dz_prev, row * plan->ld), nnc_at(plan, params, layer->w + row), dz,
-                nnc_at(plan, work->a[l], row * plan->ld), net->layers[l - 1].activation, rows,
-                n_out, n_in, slice.cols, plan->ld);
-            if (!nnc_pacer_tick(pacer, rows * n_out * slice.cols)) return false;
+        size_t work_per_vector = n_out * n_in * plan->lanes;
+        nnc_split by_columns =
+            nnc_chunks(slice.cols / plan->lanes, work_per_vector, NNC_LEAST_VECTORS);
+        while (nnc_split_next(&by_columns)) {
+            size_t col = by_columns.start * plan->lanes, cols = by_columns.length * plan->lanes;
+            kernels->dense_backward(nnc_at(plan, dz_prev, col), nnc_at(plan, params, layer->w),
+                                    nnc_at(plan, dz, col), nnc_at(plan, work->a[l], col),
+                                    net->layers[l - 1].activation, n_in, n_out, n_in, cols,
+                                    plan->ld);
+            if (!nnc_pacer_tick(pacer, by_columns.length * work_per_vector)) return false;
         }
         dz = dz_prev;
     }

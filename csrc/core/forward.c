@@ -46,16 +46,16 @@ bool nnc_forward_slice(const nnc_network_plan *network, nnc_workspace *work, nnc
     for (size_t l = 0; l < net->n_layers; l++) {
         const nnc_layer *layer = &net->layers[l];
         bool logits = l + 1 == net->n_layers && network->loss_takes_logits;
-        nnc_split chunks = nnc_chunks(layer->n_out, layer->n_in, slice.cols);
+        size_t work_per_vector = layer->n_out * layer->n_in * plan->lanes;
+        nnc_split chunks = nnc_chunks(slice.cols / plan->lanes, work_per_vector, NNC_LEAST_VECTORS);
         while (nnc_split_next(&chunks)) {
-            size_t row = chunks.start, rows = chunks.length;
+            size_t col = chunks.start * plan->lanes, cols = chunks.length * plan->lanes;
             plan->kernels->dense_forward(
-                nnc_at(plan, work->a[l + 1], row * plan->ld),
-                nnc_at(plan, params, layer->w + row * layer->n_in),
-                layer->has_bias ? nnc_at(plan, params, layer->b + row) : NULL, work->a[l],
-                logits ? NNC_ACT_IDENTITY : layer->activation, rows, layer->n_in, slice.cols,
-                plan->ld);
-            if (!nnc_pacer_tick(pacer, rows * layer->n_in * slice.cols)) return false;
+                nnc_at(plan, work->a[l + 1], col), nnc_at(plan, params, layer->w),
+                layer->has_bias ? nnc_at(plan, params, layer->b) : NULL,
+                nnc_at(plan, work->a[l], col), logits ? NNC_ACT_IDENTITY : layer->activation,
+                layer->n_out, layer->n_in, cols, plan->ld);
+            if (!nnc_pacer_tick(pacer, chunks.length * work_per_vector)) return false;
         }
     }
     return true;

@@ -5,6 +5,8 @@
 #ifndef NNC_CORE_NETWORK_H
 #define NNC_CORE_NETWORK_H
 
+#include <stdatomic.h>
+
 #include "core/fpmode.h"
 #include "core/plan.h"
 #include "nnc.h"
@@ -25,9 +27,11 @@ typedef struct {
     void *hit;      /* (cols): 1 where all classes of a sample are right */
 } nnc_workspace;
 
-/* Counts work, and asks the monitor about every 50 ms whether to go on. */
+/* Counts work, and asks the monitor about every 30 ms whether to go on. Each thread has one; that
+ * of rank 0 asks, the others only look at the answer. */
 typedef struct {
     const nnc_monitor *monitor; /* NULL: never asks */
+    atomic_bool *hurry;         /* shared: the monitor wants to stop */
     nnc_fpmode caller;          /* the mode in which callbacks run */
     double next;                /* seconds: when to ask again */
     size_t pending;             /* multiply-adds since the clock was read */
@@ -36,17 +40,21 @@ typedef struct {
     nnc_status status;
 } nnc_pacer;
 
-void nnc_pacer_start(nnc_pacer *pacer, const nnc_monitor *monitor);
-/* After `work` multiply-adds: false where the monitor wants to stop; status says why. */
+/* After `work` multiply-adds: false where the monitor wants to stop; status of rank 0 says why. */
 bool nnc_pacer_tick(nnc_pacer *pacer, size_t work);
 
-/* A matrix product cut by rows, so that no kernel call lasts longer than some milliseconds. */
-static inline nnc_split nnc_chunks(size_t rows, size_t depth, size_t cols)
+/* n steps of `work` multiply-adds each, cut so that a kernel call lasts some milliseconds at most,
+ * but has at least `least` steps: fewer would not fill its registers. */
+static inline nnc_split nnc_chunks(size_t n, size_t work, size_t least)
 {
-    const size_t most = (size_t)1 << 24; /* multiply-adds */
-    if (rows * depth * cols <= most) return nnc_split_evenly(rows, rows);
-    return nnc_split_evenly(rows, nnc_max(most / (depth * cols), 1));
+    const size_t most = (size_t)1 << 24;
+    if (n * work <= most) return nnc_split_evenly(n, n);
+    return nnc_split_evenly(n, nnc_max(most / work, least));
 }
+
+/* Products that keep samples apart are cut by logical vectors of samples, sums over samples by
+ * rows of their result. */
+enum { NNC_LEAST_VECTORS = 5, NNC_LEAST_ROWS = 6 };
 
 bool nnc_forward_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
                        const void *params, nnc_pacer *pacer);

@@ -29,9 +29,10 @@ typedef struct {
 
 /* A wait's cost grows with its length: spin while the others are likely to arrive at once, then
  * offer the core to them, then sleep. */
+enum { SPINS = 2000, YIELDS = 4000 };
+
 static void pause_once(size_t *turns)
 {
-    enum { SPINS = 2000, YIELDS = 4000 };
     ++*turns;
     if (*turns < SPINS) {
 #if defined(__x86_64__)
@@ -85,7 +86,7 @@ size_t nnc_team_size(const nnc_team *team)
     return team->size;
 }
 
-void nnc_team_barrier(nnc_team *team)
+void nnc_team_barrier(nnc_team *team, void (*idle)(void *context), void *context)
 {
     if (team->size == 1) return;
     size_t round = atomic_load_explicit(&team->round, memory_order_relaxed);
@@ -94,6 +95,8 @@ void nnc_team_barrier(nnc_team *team)
         atomic_store_explicit(&team->round, round + 1, memory_order_release);
         return;
     }
-    for (size_t turns = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round;)
+    for (size_t turns = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round;) {
         pause_once(&turns);
+        if (idle && turns > SPINS) idle(context);
+    }
 }

@@ -16,7 +16,8 @@ void nnc_team_run(size_t n, void (*work)(void *context, nnc_team *team, size_t r
 
 /* From within work: */
 size_t nnc_team_size(const nnc_team *team);
-/* Waits until every thread of the team is here; what each wrote before, all see after. */
-void nnc_team_barrier(nnc_team *team);
+/* Waits until every thread of the team is here; what each wrote before, all see after. A wait of
+ * more than some microseconds calls idle(context) again and again, unless it is NULL. */
+void nnc_team_barrier(nnc_team *team, void (*idle)(void *context), void *context);
 
 #endif

@@ -15,7 +15,7 @@
 #include "core/team.h"
 
 /* Seconds between questions to the monitor, and multiply-adds between looks at the clock. */
-#define POLL_SECONDS 0.05
+#define POLL_SECONDS 0.03 /* Ctrl-C must be felt within 100 ms, freeing memory included */
 enum { CLOCK_WORK = 1 << 21 };
 
 /* What a kernel call costs besides its multiply-adds, in multiply-adds. */
@@ -31,25 +31,27 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-void nnc_pacer_start(nnc_pacer *pacer, const nnc_monitor *monitor)
+/* Lets the monitor poll, in the caller's floating-point mode, where it is time to. */
+static void poll_monitor(void *context)
 {
-    *pacer = (nnc_pacer){.monitor = monitor, .status = NNC_OK};
-    if (monitor) pacer->next = seconds() + POLL_SECONDS;
-}
-
-bool nnc_pacer_tick(nnc_pacer *pacer, size_t work)
-{
-    if (!pacer->monitor) return true;
-    pacer->pending += work + CALL_WORK;
-    if (pacer->pending < CLOCK_WORK) return true;
-    pacer->pending = 0;
+    nnc_pacer *pacer = context;
     double now = seconds();
-    if (now < pacer->next) return true;
+    if (now < pacer->next || atomic_load(pacer->hurry)) return;
     nnc_fpmode_leave(pacer->caller);
     pacer->status = pacer->monitor->poll(pacer->monitor->context, pacer->epoch, pacer->cost);
     pacer->caller = nnc_fpmode_enter();
     pacer->next = seconds() + POLL_SECONDS;
-    return pacer->status == NNC_OK;
+    if (pacer->status != NNC_OK) atomic_store(pacer->hurry, true);
+}
+
+bool nnc_pacer_tick(nnc_pacer *pacer, size_t work)
+{
+    pacer->pending += work + CALL_WORK;
+    if (pacer->monitor && pacer->pending >= CLOCK_WORK) {
+        pacer->pending = 0;
+        poll_monitor(pacer);
+    }
+    return !atomic_load_explicit(pacer->hurry, memory_order_relaxed);
 }
 
 typedef struct {
@@ -63,8 +65,9 @@ typedef struct {
     double costs[NNC_MAX_SLICES], hits[NNC_MAX_SLICES];
     double *cost, *accuracy; /* the histories */
     nnc_pacer pacer;         /* of rank 0 */
-    atomic_bool stop;        /* set by rank 0 only, and only outside the update */
-    atomic_bool overflow;    /* a parameter's next value is not finite */
+    atomic_bool hurry;       /* set by rank 0 at any time: slices may break off */
+    atomic_bool stop;        /* set before the first barrier only: a slice broke off */
+    atomic_bool overflow;    /* set before the second one only: a next value is not finite */
     size_t done, now;        /* results: epochs recorded, and which params are valid */
     nnc_status status;
 } run;
@@ -74,7 +77,7 @@ static void run_slices(run *r, nnc_team *team, size_t rank, const void *params)
 {
     const nnc_plan *plan = &r->network.plan;
     const nnc_net *net = r->network.net;
-    nnc_pacer silent = {0};
+    nnc_pacer silent = {.hurry = &r->hurry};
     nnc_pacer *pacer = rank == 0 ? &r->pacer : &silent;
     nnc_workspace *work = &r->workspaces[rank];
     size_t n_in = net->layers[0].n_in, n_out = net->layers[net->n_layers - 1].n_out;
@@ -90,8 +93,10 @@ static void run_slices(run *r, nnc_team *team, size_t rank, const void *params)
                            r->accuracy ? &r->hits[s] : NULL);
             go_on = nnc_backprop_slice(&r->network, work, slice, params, grads, pacer);
         }
-        if (!go_on) atomic_store(&r->stop, true);
-        if (atomic_load_explicit(&r->stop, memory_order_relaxed)) return;
+        if (!go_on) {
+            atomic_store(&r->stop, true);
+            return;
+        }
     }
 }
 
@@ -117,8 +122,9 @@ static void update_share(run *r, nnc_slice share, void *next, const void *params
     if (bad < share.n) atomic_store(&r->overflow, true);
 }
 
-/* Every thread runs the same loop and takes the same decisions, from values that all of them see
- * between the same two barriers; rank 0 also keeps the histories and talks to the monitor. */
+/* Every thread runs the same loop and takes the same decisions, from values that nobody writes
+ * between the barrier before them and the next; rank 0 also keeps the histories and talks to the
+ * monitor, even while it waits for the others. */
 static void run_epochs(void *context, nnc_team *team, size_t rank)
 {
     run *r = context;
@@ -128,12 +134,13 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
     double divisor = t->loss == NNC_LOSS_BCE ? samples : 1.0;
     double rate = t->m > 0 ? t->learning_rate / divisor : 0.0;
     nnc_slice share = share_of(r, team, rank);
+    void (*idle)(void *) = rank == 0 && r->pacer.monitor ? poll_monitor : NULL;
     nnc_status status = NNC_OK;
     size_t now = 0, epoch = 0;
 
     for (; epoch < t->epochs && status == NNC_OK; epoch++) {
         run_slices(r, team, rank, r->params[now]);
-        nnc_team_barrier(team);
+        nnc_team_barrier(team, idle, &r->pacer);
         if (atomic_load(&r->stop)) break;
         double cost = nnc_sum_slices(&r->network.plan, r->costs) / divisor;
         if (t->m > 0 && !isfinite(cost)) {
@@ -148,7 +155,7 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
                 r->accuracy[epoch] = accuracy = nnc_sum_slices(&r->network.plan, r->hits) / samples;
         }
         update_share(r, share, r->params[!now], r->params[now], rate);
-        nnc_team_barrier(team);
+        nnc_team_barrier(team, idle, &r->pacer);
         if (atomic_load(&r->overflow)) {
             status = NNC_DIVERGED;
             epoch++;
@@ -163,8 +170,8 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
             r->pacer.status =
                 monitor->at_epoch(monitor->context, epoch, cost, accuracy, r->params[now]);
             r->pacer.caller = nnc_fpmode_enter();
+            if (r->pacer.status != NNC_OK) atomic_store(&r->hurry, true);
         }
-        if (r->pacer.status != NNC_OK) atomic_store(&r->stop, true);
     }
     if (rank > 0) return;
     r->done = epoch;
@@ -215,7 +222,7 @@ static void lay_out(run *r, nnc_arena *arena)
     }
 }
 
-static void pack_data(run *r)
+static bool pack_data(run *r)
 {
     const nnc_training *t = r->training;
     const nnc_plan *plan = &r->network.plan;
@@ -226,7 +233,9 @@ static void pack_data(run *r)
                  t->x_sample);
         nnc_pack(plan, slice, nnc_at(plan, r->ys, s * n_out * plan->ld), t->y, n_out, t->y_feature,
                  t->y_sample);
+        if (!nnc_pacer_tick(&r->pacer, slice.cols * (n_in + n_out))) return false;
     }
+    return true;
 }
 
 nnc_status nnc_train(const nnc_training *training, void *params, double *cost, double *accuracy,
@@ -251,13 +260,17 @@ nnc_status nnc_train(const nnc_training *training, void *params, double *cost, d
     status = nnc_arena_allocate(&arena);
     if (status != NNC_OK) return status;
     lay_out(&r, &arena);
-    pack_data(&r);
-
     size_t bytes = net->n_params * r.network.plan.item;
     memcpy(r.params[0], params, bytes);
-    nnc_pacer_start(&r.pacer, training->monitor.poll ? &training->monitor : NULL);
-    r.pacer.caller = nnc_fpmode_enter();
-    nnc_team_run(r.n_threads, run_epochs, &r);
+    r.pacer = (nnc_pacer){.hurry = &r.hurry, .caller = nnc_fpmode_enter()};
+    if (training->monitor.poll) {
+        r.pacer.monitor = &training->monitor;
+        r.pacer.next = seconds() + POLL_SECONDS;
+    }
+    if (pack_data(&r))
+        nnc_team_run(r.n_threads, run_epochs, &r);
+    else
+        r.status = r.pacer.status;
     nnc_fpmode_leave(r.pacer.caller);
     memcpy(params, r.params[r.now], bytes);
     *done = r.done;

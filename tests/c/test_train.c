@@ -323,7 +323,8 @@ static nnc_status stop(void *context, size_t epoch, double cost)
     return NNC_STOPPED;
 }
 
-/* poll comes by the clock, maybe amid an epoch, whose work is then thrown away. */
+/* poll comes by the clock, maybe amid an epoch, whose work is then thrown away, or while rank 0
+ * waits for threads that finish it. */
 TEST(poll_stops_at_a_whole_step)
 {
     for (size_t threads = 1; threads <= 3; threads++) {
@@ -333,7 +334,7 @@ TEST(poll_stops_at_a_whole_step)
         t.training.monitor = (nnc_monitor){.context = &asked, .poll = stop};
         CASE("threads %zu", threads);
         CHECK(train(&t) == NNC_STOPPED);
-        CHECK(t.done < epochs && asked == t.done);
+        CHECK(t.done < epochs && t.done - asked <= 1);
         double params[100], last = t.done ? t.cost[t.done - 1] : 0;
         memcpy(params, t.trained, t.net.n_params * sizeof *params);
         t.training.monitor.poll = NULL;
