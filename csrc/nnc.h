@@ -79,6 +79,10 @@ typedef struct {
 /* Checks that the layers chain and fills their offsets. NNC_ERR_EMPTY, _CHAIN or _SIZE. */
 nnc_status nnc_net_init(nnc_net *net, nnc_layer *layers, size_t n_layers);
 
+/* Whether so much memory is to be had. Systems that overcommit grant any size, and kill the process
+ * when it is used. */
+bool nnc_memory_fits(size_t bytes);
+
 /* ----------------------------------------------------------------------------------- ISA */
 
 typedef struct {
@@ -181,13 +185,15 @@ typedef struct {
     size_t m, epochs;
     double learning_rate;
     size_t n_threads; /* at least 1; fewer run where more would not pay */
+    nnc_rng *rng;     /* where not NULL, params start as nnc_init draws them from it */
+    double scale;     /* of nnc_init */
     nnc_monitor monitor;
 } nnc_training;
 
-/* Trains params (net->n_params) in place. cost and accuracy (epochs) get an entry per epoch, of
- * the parameters before its update; accuracy may be NULL. *done is the number of entries.
- * NNC_OK; what the monitor returned; NNC_ERR_MEMORY, _SIZE (nothing written); or NNC_DIVERGED:
- * params are then the ones that the last entry belongs to. */
+/* Trains params (net->n_params) in place, or from what rng draws. cost and accuracy (epochs) get an
+ * entry per epoch, of the parameters before its update; accuracy may be NULL. *done is the number
+ * of entries. NNC_OK; what the monitor returned; NNC_ERR_MEMORY, _SIZE (nothing written); or
+ * NNC_DIVERGED: params are then the ones that the last entry belongs to. */
 nnc_status nnc_train(const nnc_training *training, void *params, double *cost, double *accuracy,
                      size_t *done);
 

@@ -9,6 +9,7 @@ from nnc import _build
 _build.use_built_package(__path__)
 
 from nnc import datasets, reference  # noqa: E402
+from nnc._arguments import DivergenceError  # noqa: E402
 from nnc._core import (  # noqa: E402
     convert_prob_into_class,
     cpu_info,
@@ -33,6 +34,7 @@ from nnc.tutorial import (  # noqa: E402
 __version__ = "0.1.0"
 
 __all__ = [
+    "DivergenceError",
     "NeuralNetwork",
     "convert_prob_into_class",
     "cpu_info",

@@ -1,8 +1,11 @@
 """Checks arguments before anything is written: each message names argument, got and expected."""
 
+from __future__ import annotations
+
 import math
 import operator
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +16,8 @@ from nnc import _core
 
 Array = npt.NDArray[Any]
 
+MAX_THREADS = 1024
+
 
 class KeysError(KeyError, ValueError):
     """A dictionary lacks keys, or has keys it should not have."""
@@ -20,6 +25,26 @@ class KeysError(KeyError, ValueError):
     def __str__(self) -> str:
         """Return the message, without the quotes that KeyError puts around it."""
         return str(self.args[0])
+
+
+class DivergenceError(FloatingPointError):
+    """A training lost its finite cost.
+
+    Attributes
+    ----------
+    epoch : int
+        The first epoch without a finite cost.
+    params_values : dict of str to numpy.ndarray
+        The parameters that the last entry of the histories belongs to; the initial ones where the
+        histories are empty.
+    cost_history, accuracy_history : list of float
+        What was recorded before that epoch.
+    """
+
+    epoch: int
+    params_values: dict[str, Array]
+    cost_history: list[float]
+    accuracy_history: list[float]
 
 
 class Layer(NamedTuple):
@@ -39,15 +64,21 @@ def read_index(name: str, value: object, least: int) -> int:
         raise TypeError(f"{name}: expected an integer, got {value!r}") from None
     if number < least:
         raise ValueError(f"{name}: expected at least {least}, got {number}")
+    if number > sys.maxsize:
+        raise ValueError(f"{name}: expected at most {sys.maxsize}, got more")
     return number
 
 
 def read_rate(value: object) -> float:
     """Return a learning rate: finite and positive."""
     try:
+        if isinstance(value, str | bytes | bytearray):
+            raise TypeError
         rate = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise TypeError(f"learning_rate: expected a number, got {value!r}") from None
+    except OverflowError:
+        rate = math.inf
     if not (math.isfinite(rate) and rate > 0):
         raise ValueError(f"learning_rate: expected a finite positive number, got {rate}")
     return rate
@@ -77,7 +108,7 @@ def read_architecture(nn_architecture: object) -> list[Layer]:
                 f"{name}['input_dim'] is {n_in}, but the layer before has output_dim "
                 f"{layers[-1].n_out}"
             )
-        _core.check_activation(entry["activation"])
+        _core.check_activation(entry["activation"], f"{name}['activation']")
         layers.append(Layer(n_in, n_out, entry["activation"], True))
     return layers
 
@@ -92,7 +123,7 @@ def check_keys(name: str, values: object, expected: Sequence[str]) -> None:
     surplus = [str(key) for key in values if key not in expected]
     parts = [f"missing {', '.join(missing)}"] if missing else []
     parts += [f"surplus {', '.join(surplus)}"] if surplus else []
-    raise KeysError(f"{name}: {'; '.join(parts)}")
+    raise KeysError(f"{name}: {'; '.join(parts)}; expected {', '.join(expected)}")
 
 
 def parameter_keys(layers: Sequence[Layer]) -> list[str]:
@@ -130,8 +161,10 @@ def read_data(
     bad = _core.first_nonfinite(array)
     if bad >= 0:
         row, col = divmod(bad, array.shape[1])
+        in_dtype = "" if array.dtype == np.float64 else f" ({array.dtype})"
         raise ValueError(
             f"{name}: expected finite numbers, got {array[row, col]} in row {row}, column {col}"
+            f"{in_dtype}"
         )
     return array
 
@@ -140,7 +173,10 @@ def read_dtype(dtype: npt.DTypeLike | None) -> np.dtype[Any] | None:
     """Return float32 or float64; None stays None."""
     if dtype is None:
         return None
-    result = np.dtype(dtype)
+    try:
+        result = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from error
     if result not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype: expected float32 or float64, got {result}")
     return result
@@ -167,7 +203,7 @@ def read_seed(seed: Any) -> int | Array:
     words = np.asarray(seed)
     if words.size == 0:
         raise ValueError("Seed must be non-empty")
-    if words.dtype.kind not in "iu":
+    if words.dtype.kind not in "iub":
         raise TypeError(f"Seed must hold integers, got dtype {words.dtype}")
     if words.ndim != 1:
         raise ValueError(f"Seed array must be 1-d, got {words.ndim} dimensions")
@@ -184,13 +220,21 @@ def read_threads(n_threads: object) -> int:
     """
     if n_threads is not None:
         number = read_index("n_threads", n_threads, 1)
-        if number > 1024:
-            raise ValueError(f"n_threads: expected at most 1024, got {number}")
+        if number > MAX_THREADS:
+            raise ValueError(f"n_threads: expected at most {MAX_THREADS}, got {number}")
         return number
-    for variable in ("NNC_NUM_THREADS", "OMP_NUM_THREADS"):
-        text = os.environ.get(variable, "").split(",")[0].strip()
-        if text.isdecimal() and int(text) > 0:
-            return int(text)
+    ours = os.environ.get("NNC_NUM_THREADS", "").strip()
+    if ours:
+        if not _is_thread_count(ours):
+            raise ValueError(f"NNC_NUM_THREADS: expected 1 to {MAX_THREADS}, got {ours[:20]!r}")
+        return int(ours)
+    shared = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if _is_thread_count(shared):
+        return int(shared)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _is_thread_count(text: str) -> bool:
+    return text.isdecimal() and len(text) < 9 and 0 < int(text) <= MAX_THREADS

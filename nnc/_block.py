@@ -1,6 +1,7 @@
 """The flat block of all parameters of a network, and the tutorial's dictionary of views on it."""
 
-import os
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,29 +11,29 @@ from nnc import _core
 from nnc._arguments import Array, Layer
 
 
-def new_block(size: int, dtype: np.dtype[Any]) -> Array:
+def new_block(size: int, dtype: np.dtype[Any], argument: str) -> Array:
     """Return `size` uninitialised elements that start on a cache line.
 
     Raises
     ------
     MemoryError
-        Where the machine has less memory. Systems that overcommit would grant it, and kill the
-        process at its first use.
+        Where so much memory is not to be had; the message names the argument that asks for it.
     """
     n_bytes = size * dtype.itemsize
-    if n_bytes > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-        raise MemoryError(f"{size} numbers of {dtype} need {n_bytes / 2**30:.0f} GiB")
+    if not _core.memory_fits(n_bytes):
+        raise MemoryError(
+            f"{argument}: asks for {size} numbers, which need {n_bytes >> 30} GiB of memory"
+        )
     raw = np.empty(n_bytes + 63, np.uint8)
     start = -raw.ctypes.data % 64
     block: Array = raw[start : start + n_bytes].view(dtype)
     return block
 
 
-def new_parameters(layers: Sequence[Layer], dtype: np.dtype[Any], seed: Any) -> Array:
-    """Return a block of the layers' size, filled with 0.1 * randn in the order W1, b1, W2."""
-    block = new_block(_core.layout(layers)[1], dtype)
-    _core.fill_normal(block, seed, 0.1)
-    return block
+def new_parameters(layers: Sequence[Layer], dtype: np.dtype[Any]) -> Array:
+    """Return an uninitialised block for W1, b1, W2 and so on."""
+    size = sum(layer.n_out * (layer.n_in + layer.has_bias) for layer in layers)
+    return new_block(size, dtype, "nn_architecture")
 
 
 def views(block: Array, layers: Sequence[Layer]) -> dict[str, Array]:

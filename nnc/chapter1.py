@@ -3,13 +3,15 @@
 Layouts are the tutorial's: one sample per row, no biases.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from nnc import _core
-from nnc._arguments import Layer, read_data, read_index, read_seed
+from nnc._arguments import Array, Layer, read_data, read_index, read_seed
 from nnc._block import new_block
 
 HIDDEN = 4
@@ -53,22 +55,37 @@ class NeuralNetwork:
     def __init__(self, x: npt.ArrayLike, y: npt.ArrayLike, *, seed: Any = None) -> None:
         self.input = read_data("x", x, -1, -1, FLOAT64)
         m, n = self.input.shape
+        if n == 0:
+            raise ValueError(f"x: expected at least one column, got shape {self.input.shape}")
         self.y = read_data("y", y, m, 1, FLOAT64)
         if seed is None:
             self.weights1 = np.random.rand(n, HIDDEN)
             self.weights2 = np.random.rand(HIDDEN, 1)
         else:
-            block = new_block((n + 1) * HIDDEN, FLOAT64)
+            block = new_block((n + 1) * HIDDEN, FLOAT64, "x")
             _core.fill_uniform(block, read_seed(seed))
             self.weights1 = block[: n * HIDDEN].reshape(n, HIDDEN)
             self.weights2 = block[n * HIDDEN :].reshape(HIDDEN, 1)
         self.layer1 = np.zeros((m, HIDDEN))
         self.output = np.zeros((m, 1))
 
+    def _read(self) -> tuple[Array, Array, Array, Array]:
+        """Return input, y and the weights as float64: the user may have replaced any of them."""
+        x = read_data("input", self.input, -1, -1, FLOAT64)
+        y = read_data("y", self.y, x.shape[0], 1, FLOAT64)
+        weights1 = np.require(
+            read_data("weights1", self.weights1, x.shape[1], -1, FLOAT64), requirements="W"
+        )
+        weights2 = np.require(
+            read_data("weights2", self.weights2, weights1.shape[1], 1, FLOAT64), requirements="W"
+        )
+        return x, y, weights1, weights2
+
     def feedforward(self) -> None:
         """Compute `layer1` = sigmoid(input weights1) and `output` = sigmoid(layer1 weights2)."""
-        self.layer1 = _forward(self.input, self.weights1)
-        self.output = _forward(self.layer1, self.weights2)
+        x, _, weights1, weights2 = self._read()
+        self.layer1 = _forward(x, weights1)
+        self.output = _forward(self.layer1, weights2)
 
     def backprop(self) -> None:
         """Take one step down the gradient of sum((y - output)**2), from the last `feedforward`.
@@ -76,14 +93,18 @@ class NeuralNetwork:
         With the chain rule, d loss / d output = 2 (output - y), and the derivative of a sigmoid
         whose value is s is s (1 - s). The weights change in place.
         """
-        d_output = _core.activation_gradient(2 * (self.output - self.y), self.output, "sigmoid")
-        d_layer1, d_weights2 = _backward(d_output, self.weights2, self.layer1)
-        d_layer1 = _core.activation_gradient(d_layer1, self.layer1, "sigmoid")
-        _, d_weights1 = _backward(d_layer1, self.weights1, self.input)
-        self.weights1 -= d_weights1
-        self.weights2 -= d_weights2
+        x, y, weights1, weights2 = self._read()
+        layer1 = read_data("layer1", self.layer1, x.shape[0], weights1.shape[1], FLOAT64)
+        output = read_data("output", self.output, x.shape[0], 1, FLOAT64)
+        d_output = _core.activation_gradient(2 * (output - y), output, "sigmoid")
+        d_layer1, d_weights2 = _backward(d_output, weights2, layer1)
+        d_layer1 = _core.activation_gradient(d_layer1, layer1, "sigmoid")
+        _, d_weights1 = _backward(d_layer1, weights1, x)
+        weights1 -= d_weights1
+        weights2 -= d_weights2
+        self.weights1, self.weights2 = weights1, weights2
 
-    def train(self, iterations: int) -> list[float]:
+    def train(self, iterations: SupportsIndex) -> list[float]:
         """Repeat `feedforward` and `backprop`, in one call into C, then `feedforward` once more.
 
         Parameters
@@ -103,22 +124,21 @@ class NeuralNetwork:
         KeyboardInterrupt
             Within 100 ms of Ctrl-C, with the weights after the last whole iteration.
         """
-        iterations = read_index("iterations", iterations, 0)
-        n = self.input.shape[1]
-        layers = [Layer(n, HIDDEN, "sigmoid", False), Layer(HIDDEN, 1, "sigmoid", False)]
-        self.weights1 = read_data("weights1", self.weights1, n, HIDDEN, FLOAT64)
-        self.weights2 = read_data("weights2", self.weights2, HIDDEN, 1, FLOAT64)
-        block = new_block((n + 1) * HIDDEN, FLOAT64)
-        loss = new_block(iterations, FLOAT64)
-        ours1, ours2 = block[: n * HIDDEN].reshape(HIDDEN, n).T, block[n * HIDDEN :].reshape(-1, 1)
-        ours1[:], ours2[:] = self.weights1, self.weights2
+        n_iterations = read_index("iterations", iterations, 0)
+        x, y, weights1, weights2 = self._read()
+        n, hidden = weights1.shape
+        layers = [Layer(n, hidden, "sigmoid", False), Layer(hidden, 1, "sigmoid", False)]
+        block = new_block((n + 1) * hidden, FLOAT64, "weights1")
+        loss = new_block(n_iterations, FLOAT64, "iterations")
+        ours1, ours2 = block[: n * hidden].reshape(hidden, n).T, block[n * hidden :].reshape(-1, 1)
+        ours1[:], ours2[:] = weights1, weights2
         try:
             done, diverged = _core.train(
-                block, self.input.T, self.y.T, layers, "sum_of_squares", iterations, 1.0, 1, loss,
-                None,
-            )  # fmt: skip
+                block, x.T, y.T, layers, "sum_of_squares", n_iterations, 1.0, 1, loss, None
+            )
         finally:
-            self.weights1[:], self.weights2[:] = ours1, ours2
+            weights1[:], weights2[:] = ours1, ours2
+            self.weights1, self.weights2 = weights1, weights2
         self.feedforward()
         if diverged:
             raise FloatingPointError(f"the loss is not finite at iteration {done}")
@@ -126,16 +146,14 @@ class NeuralNetwork:
         return history
 
 
-def _forward(rows: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _forward(rows: Array, weights: Array) -> Array:
     """Return sigmoid(rows weights), for samples in rows."""
     no_bias = np.zeros((weights.shape[1], 1))
     A, _ = _core.single_layer_forward_propagation(rows.T, weights.T, no_bias, "sigmoid")
     return np.ascontiguousarray(A.T)
 
 
-def _backward(
-    d_z: npt.NDArray[Any], weights: npt.NDArray[Any], rows: npt.NDArray[Any]
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _backward(d_z: Array, weights: Array, rows: Array) -> tuple[Array, Array]:
     """Return the gradients by the rows and by the weights of z = rows weights."""
     d_rows, d_weights, _ = _core.layer_gradients(d_z.T, weights.T, rows.T, 1.0)
     return d_rows.T, d_weights.T

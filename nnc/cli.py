@@ -1,6 +1,7 @@
 """The console script: trains the tutorial's networks, and compares with NumPy."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -39,7 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             _chapter1(options)
         else:
             _chapter2(options)
+        sys.stdout.flush()
     except (ValueError, TypeError, FloatingPointError, MemoryError) as error:
+        print(f"nnc: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader has seen enough, as head(1) does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"nnc: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -162,7 +171,7 @@ class _ProgressBar:
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.shown = sys.stderr.isatty() and total > 0
+        self.shown = sys.stderr is not None and sys.stderr.isatty() and total > 0
         self.next = 0.0
 
     def __call__(self, epoch: int, cost: float) -> None:

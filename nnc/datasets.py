@@ -1,5 +1,7 @@
 """The tutorial's data, made from NumPy alone."""
 
+from __future__ import annotations
+
 from itertools import pairwise
 from typing import Any, NamedTuple
 

@@ -4,6 +4,8 @@ Each function has a twin of the same name in `nnc`, on C kernels; their steps ca
 same arrays. Samples are columns: X (n_0, m), W (n, n_prev), b (n, 1), Z and A (n, m).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

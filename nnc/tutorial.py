@@ -3,8 +3,10 @@
 Layouts are the tutorial's: one sample per column, biases of shape (n, 1).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ import numpy.typing as npt
 from nnc import _core
 from nnc._arguments import (
     Array,
+    DivergenceError,
     Layer,
     check_keys,
     parameter_keys,
@@ -28,7 +31,11 @@ from nnc._arguments import (
 from nnc._block import new_block, new_parameters, views
 
 Architecture = Sequence[Mapping[str, Any]]
+Params = TypeVar("Params", bound=MutableMapping[str, Any])
 Callback = Callable[[int, dict[str, Array]], object]
+
+# The tutorial's initial weights and biases are so many times standard normal numbers.
+INITIAL_SCALE = 0.1
 
 # The tutorial's notebook reports every so many epochs.
 REPORT_EVERY = 50
@@ -63,7 +70,9 @@ def init_layers(
         For an architecture that is empty, does not chain or is too large, and for a bad seed.
     """
     layers = read_architecture(nn_architecture)
-    block = new_parameters(layers, read_dtype(dtype) or np.dtype(np.float64), read_seed(seed))
+    words = read_seed(seed)
+    block = new_parameters(layers, read_dtype(dtype) or np.dtype(np.float64))
+    _core.fill_normal(block, words, INITIAL_SCALE)
     return views(block, layers)
 
 
@@ -171,11 +180,11 @@ def full_backward_propagation(
 
 
 def update(
-    params_values: MutableMapping[str, Array],
+    params_values: Params,
     grads_values: Mapping[str, npt.ArrayLike],
     nn_architecture: Architecture,
-    learning_rate: float,
-) -> MutableMapping[str, Array]:
+    learning_rate: SupportsFloat,
+) -> Params:
     """Take one step of gradient descent, in place: W -= learning_rate * dW, b likewise.
 
     Everything is checked before the first element is written.
@@ -222,12 +231,12 @@ def train(
     X: npt.ArrayLike,
     Y: npt.ArrayLike,
     nn_architecture: Architecture,
-    epochs: int,
-    learning_rate: float,
+    epochs: SupportsIndex,
+    learning_rate: SupportsFloat,
     *,
     seed: Any = 2,
     dtype: npt.DTypeLike | None = None,
-    n_threads: int | None = None,
+    n_threads: SupportsIndex | None = None,
     verbose: bool = False,
     callback: Callback | None = None,
 ) -> tuple[dict[str, Array], list[float], list[float]]:
@@ -272,9 +281,10 @@ def train(
     ------
     ValueError, TypeError, MemoryError
         For bad arguments, before anything is computed.
-    FloatingPointError
-        Where the training diverges: `epoch` is the first one without a finite cost, and
-        `params_values`, `cost_history` and `accuracy_history` are what there was before it.
+    DivergenceError
+        A FloatingPointError, where the training diverges: `epoch` is the first one without a
+        finite cost, and `params_values`, `cost_history` and `accuracy_history` are what there was
+        before it.
     KeyboardInterrupt
         Within 100 ms of Ctrl-C.
     """
@@ -296,21 +306,21 @@ def train_with_progress(
     X: npt.ArrayLike,
     Y: npt.ArrayLike,
     nn_architecture: Architecture,
-    epochs: int,
-    learning_rate: float,
+    epochs: SupportsIndex,
+    learning_rate: SupportsFloat,
     *,
     seed: Any = 2,
     dtype: npt.DTypeLike | None = None,
-    n_threads: int | None = None,
+    n_threads: SupportsIndex | None = None,
     verbose: bool = False,
     callback: Callback | None = None,
     progress: Callable[[int, float], object] | None = None,
 ) -> tuple[dict[str, Array], list[float], list[float]]:
     """Do what `train` does; ``progress(epoch, cost)`` is called about every 30 ms."""
     layers = read_architecture(nn_architecture)
-    epochs = read_index("epochs", epochs, 0)
-    learning_rate = read_rate(learning_rate)
-    n_threads = read_threads(n_threads)
+    n_epochs = read_index("epochs", epochs, 0)
+    rate = read_rate(learning_rate)
+    threads = read_threads(n_threads)
     X = read_data("X", X, layers[0].n_in, -1, read_dtype(dtype))
     Y = read_data("Y", Y, layers[-1].n_out, X.shape[1], X.dtype)
     _check_labels(Y)
@@ -319,26 +329,28 @@ def train_with_progress(
 
     words = read_seed(seed)
     history = np.dtype(np.float64)
-    cost, accuracy = new_block(epochs, history), new_block(epochs, history)
-    block = new_parameters(layers, X.dtype, words)
+    cost, accuracy = (new_block(n_epochs, history, "epochs") for _ in range(2))
+    block = new_parameters(layers, X.dtype)
     done, diverged = _core.train(
         block,
         X,
         Y,
         layers,
         "binary_cross_entropy",
-        epochs,
-        learning_rate,
-        n_threads,
+        n_epochs,
+        rate,
+        threads,
         cost,
         accuracy,
         progress=progress,
         at_epoch=_epoch_hook(layers, verbose, callback),
-        every=1 if callback else REPORT_EVERY,
+        every=REPORT_EVERY if callback is None else 1,
+        seed=words,
+        scale=INITIAL_SCALE,
     )
     result = views(block, layers), cost[:done].tolist(), accuracy[:done].tolist()
     if diverged:
-        raise _divergence(done, learning_rate, *result)
+        raise _divergence(layers[-1].activation, rate, *result)
     return result
 
 
@@ -369,21 +381,24 @@ def _epoch_hook(
 
 
 def _divergence(
-    epoch: int,
+    output: str,
     learning_rate: float,
     params_values: dict[str, Array],
     cost_history: list[float],
     accuracy_history: list[float],
-) -> FloatingPointError:
-    error = FloatingPointError(
-        f"training diverged: the cost is not finite at epoch {epoch}; try a learning_rate below "
-        f"{learning_rate:g}. This exception's params_values are the last ones with a finite cost"
-    )
-    results: dict[str, object] = {
-        "epoch": epoch,
-        "params_values": params_values,
-        "cost_history": cost_history,
-        "accuracy_history": accuracy_history,
-    }
-    error.__dict__.update(results)
+) -> DivergenceError:
+    epoch = len(cost_history)
+    text = f"training diverged: the cost is not finite at epoch {epoch}; "
+    if output != "sigmoid":
+        text += f"the output's activation {output!r} gives values outside [0, 1]: use 'sigmoid'"
+    elif epoch == 0:
+        text += "X or the initial parameters are too large"
+    else:
+        text += f"try a learning_rate below {learning_rate:g}. The last good parameters are "
+        text += "this exception's params_values"
+    error = DivergenceError(text)
+    error.epoch = epoch
+    error.params_values = params_values
+    error.cost_history = cost_history
+    error.accuracy_history = accuracy_history
     return error

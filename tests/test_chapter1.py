@@ -118,12 +118,50 @@ def test_replaced_weights_are_used():
     np.testing.assert_allclose(network.train(10), twin.train(10), rtol=1e-12)
 
 
+def test_replaced_weights_may_be_of_another_width_integer_or_read_only():
+    ours, theirs = nnc.NeuralNetwork(X, Y, seed=1), reference.NeuralNetwork(X, Y, seed=1)
+    weights1, weights2 = np.full((3, 6), 0.25), np.arange(6).reshape(6, 1)
+    weights1.flags.writeable = False
+    ours.weights1, ours.weights2 = weights1, weights2
+    theirs.weights1, theirs.weights2 = weights1.copy(), weights2.astype(float)
+    for network in (ours, theirs):
+        network.feedforward()
+        network.backprop()
+    np.testing.assert_allclose(ours.train(20), theirs.train(20), rtol=1e-12)
+    np.testing.assert_allclose(ours.weights1, theirs.weights1, rtol=0, atol=1e-13)
+    assert (weights1 == 0.25).all()
+
+
+@pytest.mark.parametrize("method", ["feedforward", "backprop", "train"])
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("y", Y[:, 0], r"y: expected shape \(4, 1\), got \(4,\): pass y.reshape\(-1, 1\)"),
+        ("input", X.T, r"input: |y: expected shape \(3, 1\)"),
+        ("weights1", np.zeros((2, 4)), r"weights1: expected shape \(3, any\), got \(2, 4\)"),
+        ("weights2", np.zeros((5, 1)), r"weights2: expected shape \(4, 1\), got \(5, 1\)"),
+        ("weights2", np.full((4, 1), np.nan), "weights2: expected finite numbers, got nan"),
+    ],
+)
+def test_replaced_attributes_are_checked_before_anything_is_written(method, name, value, message):
+    network = nnc.NeuralNetwork(X, Y, seed=1)
+    network.feedforward()
+    weights1 = network.weights1.copy()
+    setattr(network, name, value)
+    arguments = [3] if method == "train" else []
+    with pytest.raises(ValueError, match=message):
+        getattr(network, method)(*arguments)
+    if name != "weights1":
+        np.testing.assert_array_equal(network.weights1, weights1)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
         (X, Y.ravel(), r"y: expected shape \(4, 1\), got \(4,\): pass y.reshape\(-1, 1\)"),
         (X, Y.T, r"y: expected shape \(4, 1\), got \(1, 4\): pass y.T"),
         (X, Y[:3], r"y: expected shape \(4, 1\), got \(3, 1\)"),
+        (X[:, :0], Y, r"x: expected at least one column, got shape \(4, 0\)"),
         (X[0], Y, r"x: expected shape \(any, any\), got \(3,\)"),
         (np.where(X == 1, np.nan, X), Y, r"x: expected finite numbers, got nan in row 0, column 2"),
     ],

@@ -101,6 +101,26 @@ def test_bad_options_are_one_line_on_standard_error(options, message):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("chapter", ["1", "2"])
+def test_a_reader_that_leaves_early_is_no_error(chapter):
+    command = f"{SCRIPT[0]} --chapter {chapter} --epochs 20 | head -n 1"
+    result = run(["bash", "-c", command])
+    assert result.stdout.startswith("chapter ")
+    assert result.stderr == ""
+
+
+def test_a_full_disk_is_one_line_on_standard_error():
+    result = run(["bash", "-c", f"{SCRIPT[0]} --chapter 1 > /dev/full"])
+    assert result.returncode == 1
+    assert result.stderr == "nnc: [Errno 28] No space left on device\n"
+
+
+def test_standard_error_may_be_closed():
+    result = run(["bash", "-c", f"{SCRIPT[0]} --epochs 20 2>&-"])
+    assert result.returncode == 0
+    assert "times as long" in result.stdout
+
+
 def test_zero_epochs(capsys):
     assert cli.main(["--epochs", "0"]) == 0
     assert cli.main(["--chapter", "1", "--epochs", "0"]) == 0

@@ -170,6 +170,61 @@ def test_chapter_1_output_is_that_of_the_final_weights():
     np.testing.assert_allclose(network.output, expected, rtol=1e-14)
 
 
+def test_memory_keeps_each_layers_input_and_logits_and_no_gradient_of_the_data():
+    params = nnc.init_layers(NET)
+    Y_hat, memory = nnc.full_forward_propagation(X, params, NET)
+    assert list(memory) == ["A0", "Z1", "A1", "Z2"]
+    np.testing.assert_array_equal(memory["A0"], X)
+    grads = nnc.full_backward_propagation(Y_hat, Y, memory, params, NET)
+    assert sorted(grads) == ["dW1", "dW2", "db1", "db2"]
+
+
+def test_chapter_1_has_a_learning_rate_of_one_and_twice_that_is_not_monotone():
+    x, y = nnc.datasets.tutorial_truth_table()
+    rises = 0
+    for seed in range(10):
+        network = reference.NeuralNetwork(x, y, seed=seed)
+        loss = []
+        for _ in range(300):
+            network.feedforward()
+            loss.append(((y - network.output) ** 2).sum())
+            before = network.weights1.copy(), network.weights2.copy()
+            network.backprop()
+            network.weights1 += network.weights1 - before[0]
+            network.weights2 += network.weights2 - before[1]
+        rises += (np.diff(loss) > 0).any()
+        assert (np.diff(nnc.NeuralNetwork(x, y, seed=seed).train(300)) < 0).all()
+    assert rises >= 5
+
+
+def test_chapter_1_is_not_at_its_minimum_after_1500_iterations():
+    x, y = nnc.datasets.tutorial_truth_table()
+    network = nnc.NeuralNetwork(x, y, seed=63)
+    assert network.train(1500)[-1] > 0.002
+    assert network.train(20_000)[-1] < 0.0002
+
+
+def test_chapter_1_with_positive_weights_may_stand_still():
+    x, y = nnc.datasets.tutorial_truth_table()
+    network = nnc.NeuralNetwork(x, y, seed=67)
+    assert (network.weights1 > 0).all()
+    assert network.train(1500)[-1] > 0.5
+    assert network.train(4500)[-1] < 0.01
+
+
+def test_the_network_that_is_drawn_does_not_learn_at_that_rate():
+    moons = nnc.datasets.tutorial_moons()
+    drawn = nnc.datasets.tutorial_architecture(2, 4, 6, 6, 4, 1)
+    _, cost, _ = nnc.train(moons.X_train, moons.Y_train, drawn, 10_000, 0.01)
+    assert cost[-1] > 0.69
+
+
+def test_small_initial_weights_stand_still_for_1300_epochs():
+    moons, net = nnc.datasets.tutorial_moons(), nnc.datasets.tutorial_architecture()
+    _, _, accuracy = nnc.train(moons.X_train, moons.Y_train, net, 1400, 0.01)
+    assert np.argmax(np.array(accuracy) > 0.55) == 1315
+
+
 def test_unknown_activations_name_the_known_ones():
     for name, hint in [("rellu", "did you mean 'relu'"), ("softmax", "known are"), (None, "known")]:
         with pytest.raises(ValueError, match=f"^Non-supported activation function .*{hint}"):

@@ -33,7 +33,7 @@ def assert_same_bits(ours, theirs):
     "seed",
     [0, 1, 2, 99, 2**31, 2**32 - 1, True, np.int64(7), np.uint32(2**32 - 1), np.array(5),
      [2], [0, 1, 2], (3, 4), np.array([9]), np.arange(700), np.full(624, 2**32 - 1),
-     np.array([1, 2], np.int8)],
+     np.array([1, 2], np.int8), [True, False]],
 )  # fmt: skip
 def test_every_legal_seed_gives_numpys_bits(seed):
     assert_same_bits(nnc.init_layers(ARCHITECTURE, seed), tutorial_init(ARCHITECTURE, seed))

@@ -122,6 +122,30 @@ def test_version():
     assert nnc.__version__ == importlib.metadata.version("nnc")
 
 
+def test_types_of_a_users_script(tmp_path):
+    """The tutorial's own way of writing passes the strict checker."""
+    (tmp_path / "script.py").write_text(
+        """
+import numpy as np
+import nnc
+
+net = nnc.datasets.tutorial_architecture(2, 3, 1)
+X, Y = np.ones((2, 4)), np.ones((1, 4))
+params_values = nnc.init_layers(net, 2)
+Y_hat, memory = nnc.full_forward_propagation(X, params_values, net)
+grads_values = nnc.full_backward_propagation(Y_hat, Y, memory, params_values, net)
+params_values = nnc.update(params_values, grads_values, net, np.float32(0.1))
+try:
+    params_values, cost, accuracy = nnc.train(X, Y, net, np.int64(5), 0.01)
+except nnc.DivergenceError as error:
+    params_values, epoch = error.params_values, error.epoch
+loss: list[float] = nnc.NeuralNetwork(X.T, Y.T, seed=1).train(3)
+"""
+    )
+    environment = os.environ | {"MYPYPATH": str(ROOT)}  # an editable install is hidden from mypy
+    run(sys.executable, "-m", "mypy", "--strict", "script.py", cwd=tmp_path, env=environment)
+
+
 def test_types_are_strict_and_the_stubs_agree_with_the_module():
     run(sys.executable, "-m", "mypy", "--strict", "-p", "nnc", cwd=ROOT)
     run(sys.executable, "-m", "mypy.stubtest", "nnc", cwd=ROOT)

@@ -135,7 +135,7 @@ def test_other_outputs_than_sigmoid(dtype):
     X, Y, _ = data(nn_architecture, 50)
     params = nnc.init_layers(nn_architecture, 2)
     assert np.abs(params["W2"]).max() < 0.5  # so outputs may be negative: log of them is NaN
-    with pytest.raises(FloatingPointError, match="epoch 0"):
+    with pytest.raises(nnc.DivergenceError, match="epoch 0; the output's activation 'identity'"):
         nnc.train(X, Y, nn_architecture, 3, 0.01, dtype=dtype)
 
 
@@ -221,6 +221,16 @@ def test_a_callback_that_returns_true_stops(true):
     assert len(cost) == len(accuracy) == 4
 
 
+def test_a_callback_that_counts_as_false_is_called_like_any_other():
+    class Log(list):
+        def __call__(self, epoch, params_values):
+            self.append(epoch)
+
+    log = Log()
+    nnc.train(MOONS.X_train, MOONS.Y_train, SMALL, 60, 0.1, callback=log)
+    assert log == list(range(60))
+
+
 def test_a_callback_that_returns_something_else_does_not_stop():
     _, cost, _ = nnc.train(
         MOONS.X_train, MOONS.Y_train, SMALL, 5, 0.1, callback=lambda epoch, params: params
@@ -249,11 +259,15 @@ def test_verbose_prints_the_notebooks_lines(capsys):
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
-@pytest.mark.parametrize("width", [50, 700])
-@pytest.mark.parametrize("m", [900, 20_000])
-def test_ctrl_c_interrupts_within_100_ms(m, width, n_threads):
+@pytest.mark.parametrize(
+    ("width", "m"),
+    [(50, 900), (700, 900), (50, 20_000), (700, 20_000), (6000, 10)],
+    ids=["small", "wide", "long", "wide and long", "drawing its initial weights"],
+)
+def test_ctrl_c_interrupts_within_100_ms(width, m, n_threads):
     net = architecture([20, width, width, 1], ["relu", "relu", "sigmoid"])
-    X, Y, _ = data(net, m)
+    random = np.random.default_rng(1)
+    X, Y = random.normal(size=(20, m)), random.integers(0, 2, size=(1, m))
     before = X.copy()
     sent = []
 

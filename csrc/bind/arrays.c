@@ -4,9 +4,12 @@
 
 static const int type_numbers[NNC_DTYPE_COUNT] = {[NNC_F32] = NPY_FLOAT32, [NNC_F64] = NPY_FLOAT64};
 
-/* Puts "name: " before the message of the exception now set, and keeps its type. */
+/* Puts "name: " before the message of the exception now set, where it is a plain TypeError or
+ * ValueError: others may not be made from a message. */
 static void name_the_error(const char *name)
 {
+    PyObject *raised = PyErr_Occurred();
+    if (raised != PyExc_TypeError && raised != PyExc_ValueError) return;
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     PyErr_NormalizeException(&type, &value, &trace);
@@ -28,8 +31,7 @@ static PyArrayObject *read_numbers(const char *name, PyObject *object)
     }
     PyObject *array = PyArray_FromAny(object, NULL, 0, 0, NPY_ARRAY_ENSUREARRAY, NULL);
     if (!array) {
-        if (PyErr_ExceptionMatches(PyExc_ValueError) || PyErr_ExceptionMatches(PyExc_TypeError))
-            name_the_error(name);
+        name_the_error(name);
         return NULL;
     }
     int type = PyArray_TYPE((PyArrayObject *)array);

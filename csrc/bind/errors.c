@@ -37,18 +37,20 @@ PyObject *nnc_activation_names(void)
     return names;
 }
 
-/* The known name most like this one, a list of at most one str; NULL with an exception. */
+/* The known name most like this one in whatever case, a list of at most one str; NULL with an
+ * exception. */
 static PyObject *close_names(PyObject *name, PyObject *names)
 {
     if (!PyUnicode_Check(name)) return PyList_New(0);
-    PyObject *difflib = PyImport_ImportModule("difflib");
-    if (!difflib) return NULL;
-    PyObject *close = PyObject_CallMethod(difflib, "get_close_matches", "OOi", name, names, 1);
-    Py_DECREF(difflib);
+    PyObject *close = NULL, *lower = PyObject_CallMethod(name, "lower", NULL);
+    PyObject *difflib = lower ? PyImport_ImportModule("difflib") : NULL;
+    if (difflib) close = PyObject_CallMethod(difflib, "get_close_matches", "OOi", lower, names, 1);
+    Py_XDECREF(lower);
+    Py_XDECREF(difflib);
     return close;
 }
 
-static void raise_unknown_activation(PyObject *name)
+static void raise_unknown_activation(PyObject *name, const char *argument)
 {
     PyObject *names = nnc_activation_names();
     PyObject *comma = PyUnicode_FromString(", ");
@@ -56,18 +58,18 @@ static void raise_unknown_activation(PyObject *name)
     PyObject *close = known ? close_names(name, names) : NULL;
     if (close && PyList_Check(close) && PyList_GET_SIZE(close) > 0)
         PyErr_Format(PyExc_ValueError,
-                     "Non-supported activation function %R: known are %U; did you mean %R?", name,
-                     known, PyList_GET_ITEM(close, 0));
+                     "Non-supported activation function %R in %s: known are %U; did you mean %R?",
+                     name, argument, known, PyList_GET_ITEM(close, 0));
     else if (close)
-        PyErr_Format(PyExc_ValueError, "Non-supported activation function %R: known are %U", name,
-                     known);
+        PyErr_Format(PyExc_ValueError, "Non-supported activation function %R in %s: known are %U",
+                     name, argument, known);
     Py_XDECREF(names);
     Py_XDECREF(comma);
     Py_XDECREF(known);
     Py_XDECREF(close);
 }
 
-bool nnc_find_activation(PyObject *name, nnc_activation *activation)
+bool nnc_find_activation(PyObject *name, const char *argument, nnc_activation *activation)
 {
     for (int i = 0; PyUnicode_Check(name) && i < NNC_ACT_COUNT; i++) {
         if (PyUnicode_CompareWithASCIIString(name, nnc_activation_name(i)) == 0) {
@@ -75,6 +77,6 @@ bool nnc_find_activation(PyObject *name, nnc_activation *activation)
             return true;
         }
     }
-    raise_unknown_activation(name);
+    raise_unknown_activation(name, argument);
     return false;
 }

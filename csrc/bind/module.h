@@ -68,8 +68,8 @@ bool nnc_overlap(PyArrayObject *a, PyArrayObject *b);
 bool nnc_check(nnc_status status);
 /* The names of all activations, a tuple. */
 PyObject *nnc_activation_names(void);
-/* The activation of that name; false with ValueError. */
-bool nnc_find_activation(PyObject *name, nnc_activation *activation);
+/* The activation of that name; false with ValueError, which says what the argument is called. */
+bool nnc_find_activation(PyObject *name, const char *argument, nnc_activation *activation);
 
 /* ------------------------------------------------------------------------------------ GIL */
 

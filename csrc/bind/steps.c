@@ -141,7 +141,7 @@ static PyObject *activation_gradient(PyObject *Py_UNUSED(module), PyObject *args
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:activation_gradient", names, &in[0].object,
                                      &in[1].object, &name))
         return NULL;
-    if (!nnc_find_activation(name, &activation)) return NULL;
+    if (!nnc_find_activation(name, "activation", &activation)) return NULL;
     if (!nnc_read_inputs(in, 2, &dtype)) return NULL;
     if (!nnc_expect_like(&in[0], &in[1], false)) goto done;
     dz = nnc_new_like(dtype, in[1].array);
@@ -192,7 +192,7 @@ static PyObject *single_layer_forward_propagation(PyObject *Py_UNUSED(module), P
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|O:single_layer_forward_propagation", names,
                                      &in[A_PREV].object, &in[W].object, &in[B].object, &name))
         return NULL;
-    if (name && !nnc_find_activation(name, &activation)) return NULL;
+    if (name && !nnc_find_activation(name, "activation", &activation)) return NULL;
     if (!nnc_read_inputs(in, COUNT, &dtype)) return NULL;
     if (!nnc_expect_matrix(&in[W], -1, -1)) goto done;
     npy_intp n_out = PyArray_DIM(in[W].array, 0), n_in = PyArray_DIM(in[W].array, 1);
@@ -292,7 +292,7 @@ static PyObject *single_layer_backward_propagation(PyObject *Py_UNUSED(module), 
                                      names, &in[DA].object, &in[W].object, &in[B].object,
                                      &in[Z].object, &in[A_PREV].object, &name))
         return NULL;
-    if (name && !nnc_find_activation(name, &activation)) return NULL;
+    if (name && !nnc_find_activation(name, "activation", &activation)) return NULL;
     if (!nnc_read_inputs(in, COUNT, &dtype)) return NULL;
     if (!nnc_expect_matrix(&in[W], -1, -1)) goto done;
     npy_intp n_out = PyArray_DIM(in[W].array, 0), n_in = PyArray_DIM(in[W].array, 1);
@@ -435,7 +435,7 @@ static PyObject *output_gradient(PyObject *Py_UNUSED(module), PyObject *args, Py
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:output_gradient", names, &in[0].object,
                                      &in[1].object, &name))
         return NULL;
-    if (!nnc_find_activation(name, &activation)) return NULL;
+    if (!nnc_find_activation(name, "activation", &activation)) return NULL;
     if (!nnc_read_inputs(in, 2, &dtype)) return NULL;
     if (!nnc_expect_matrix(&in[0], -1, -1) || !nnc_expect_like(&in[1], &in[0], false)) goto done;
     dz = nnc_new_like(dtype, in[0].array);

@@ -69,7 +69,7 @@ static nnc_layer *read_layers(PyObject *sequence, size_t *n)
         nnc_layer *layer = &layers[i];
         if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(items, i), "nnOp", &n_in, &n_out, &name,
                               &has_bias) ||
-            !nnc_find_activation(name, &layer->activation)) {
+            !nnc_find_activation(name, "layers", &layer->activation)) {
             PyMem_Free(layers);
             layers = NULL;
             break;
@@ -108,47 +108,101 @@ done:
     return result;
 }
 
+/* Seeds from an int, as numpy.random.seed(int), or a uint32 array, as numpy.random.seed(array). */
+static bool seed_rng(nnc_rng *rng, PyObject *seed)
+{
+    if (PyLong_Check(seed)) {
+        unsigned long word = PyLong_AsUnsignedLong(seed);
+        if (PyErr_Occurred()) return false;
+        nnc_rng_seed(rng, (uint32_t)word);
+        return true;
+    }
+    PyArrayObject *words = nnc_read_words(seed);
+    if (!words) return false;
+    size_t n = (size_t)PyArray_SIZE(words);
+    if (n > 0)
+        nnc_rng_seed_array(rng, PyArray_DATA(words), n);
+    else
+        PyErr_SetString(PyExc_ValueError, "Seed must be non-empty");
+    Py_DECREF(words);
+    return n > 0;
+}
+
+static bool find_loss(const char *name, nnc_loss *loss)
+{
+#define NAME(suffix, loss_name) [NNC_LOSS_##suffix] = #loss_name,
+    static const char *const names[NNC_LOSS_COUNT] = {NNC_LOSS_LIST(NAME)};
+#undef NAME
+    for (int i = 0; i < NNC_LOSS_COUNT; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *loss = (nnc_loss)i;
+            return true;
+        }
+    }
+    PyErr_Format(PyExc_ValueError, "loss: unknown name '%s'", name);
+    return false;
+}
+
+/* A float64 vector with room for all epochs, or NULL for None. */
+static bool read_history(PyObject *object, const char *name, Py_ssize_t epochs,
+                         PyArrayObject **history)
+{
+    nnc_dtype dtype;
+    *history = NULL;
+    if (object == Py_None) return true;
+    *history = nnc_writable(object, name, 1, &dtype);
+    if (!*history) return false;
+    if (dtype == NNC_F64 && PyArray_SIZE(*history) >= epochs) return true;
+    PyErr_Format(PyExc_ValueError, "%s: expected float64, an element for each epoch", name);
+    return false;
+}
+
 PyDoc_STRVAR(
     train_doc,
     "train($module, /, params, X, Y, layers, loss, epochs, learning_rate, n_threads, cost,\n"
-    "      accuracy, progress=None, at_epoch=None, every=1)\n--\n\n"
+    "      accuracy, progress=None, at_epoch=None, every=1, seed=None, scale=0.0)\n--\n\n"
     "Full-batch gradient descent on the block params, in place.\n\n"
     "X (n_in, m) and Y (n_out, m) have any strides. cost and accuracy (epochs) are written;\n"
     "accuracy may be None. progress(epoch, cost) is called about every 30 ms,\n"
     "at_epoch(epoch, cost, accuracy, params) after every epoch that `every` divides, with a copy\n"
-    "of the block; True from the latter stops.\n\n"
+    "of the block; True from the latter stops. Where seed is not None, params start as\n"
+    "fill_normal draws them.\n\n"
     "Returns (number of entries written, whether the training diverged). In every case, an\n"
     "exception included, params hold the values after a whole step.");
 
 static PyObject *train(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {
-        "params",    "X",    "Y",        "layers",   "loss",     "epochs", "learning_rate",
-        "n_threads", "cost", "accuracy", "progress", "at_epoch", "every",  NULL};
+        "params",        "X",         "Y",     "layers",   "loss",     "epochs",
+        "learning_rate", "n_threads", "cost",  "accuracy", "progress", "at_epoch",
+        "every",         "seed",      "scale", NULL};
+    double scale = 0.0;
+    nnc_rng rng;
+    nnc_loss loss;
     PyObject *params_object, *layers_object, *cost_object, *accuracy_object;
     PyObject *progress = Py_None, *callback = Py_None, *result = NULL;
     nnc_input in[] = {{.name = "X", .strided = true}, {.name = "Y", .strided = true}};
+    PyObject *seed = Py_None;
     const char *loss_name;
     Py_ssize_t epochs, n_threads, every = 1;
     double rate;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOsndnOO|OOn:train", names, &params_object,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOsndnOO|OOnOd:train", names, &params_object,
                                      &in[0].object, &in[1].object, &layers_object, &loss_name,
                                      &epochs, &rate, &n_threads, &cost_object, &accuracy_object,
-                                     &progress, &callback, &every))
+                                     &progress, &callback, &every, &seed, &scale))
         return NULL;
 
-    nnc_dtype dtype, history_dtype;
-    PyArrayObject *params = nnc_writable(params_object, "params", 1, &dtype);
-    PyArrayObject *cost = nnc_writable(cost_object, "cost", 1, &history_dtype);
-    PyArrayObject *accuracy = NULL;
-    if (accuracy_object != Py_None)
-        accuracy = nnc_writable(accuracy_object, "accuracy", 1, &history_dtype);
-    if (!params || !cost || PyErr_Occurred()) return NULL;
-    if (epochs < 0 || n_threads < 1 || every < 1 || history_dtype != NNC_F64 ||
-        PyArray_SIZE(cost) < epochs || (accuracy && PyArray_SIZE(accuracy) < epochs)) {
+    nnc_dtype dtype;
+    PyArrayObject *params = nnc_writable(params_object, "params", 1, &dtype), *cost, *accuracy;
+    if (!params || !read_history(cost_object, "cost", epochs, &cost) ||
+        !read_history(accuracy_object, "accuracy", epochs, &accuracy) ||
+        !find_loss(loss_name, &loss))
+        return NULL;
+    if (!cost || epochs < 0 || n_threads < 1 || every < 1) {
         PyErr_SetString(PyExc_ValueError, "train: an option is out of range");
         return NULL;
     }
+    if (seed != Py_None && !seed_rng(&rng, seed)) return NULL;
 
     nnc_net net;
     size_t n_layers, done;
@@ -176,7 +230,7 @@ static PyObject *train(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
     nnc_training training = {
         .net = &net,
         .dtype = dtype,
-        .loss = strcmp(loss_name, "sum_of_squares") == 0 ? NNC_LOSS_SSE : NNC_LOSS_BCE,
+        .loss = loss,
         .x = PyArray_DATA(x),
         .y = PyArray_DATA(y),
         .x_feature = PyArray_STRIDE(x, 0) / item,
@@ -187,6 +241,8 @@ static PyObject *train(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
         .epochs = (size_t)epochs,
         .learning_rate = rate,
         .n_threads = (size_t)n_threads,
+        .rng = seed == Py_None ? NULL : &rng,
+        .scale = scale,
         .monitor = {.context = &self,
                     .poll = poll,
                     .at_epoch = self.at_epoch ? at_epoch : NULL,
@@ -207,26 +263,6 @@ free_layers:
 
 /* ---------------------------------------------------------------------------------- random */
 
-/* Seeds from an int, as numpy.random.seed(int), or a uint32 array, as numpy.random.seed(array). */
-static bool seed_rng(nnc_rng *rng, PyObject *seed)
-{
-    if (PyLong_Check(seed)) {
-        unsigned long word = PyLong_AsUnsignedLong(seed);
-        if (PyErr_Occurred()) return false;
-        nnc_rng_seed(rng, (uint32_t)word);
-        return true;
-    }
-    PyArrayObject *words = nnc_read_words(seed);
-    if (!words) return false;
-    size_t n = (size_t)PyArray_SIZE(words);
-    if (n > 0)
-        nnc_rng_seed_array(rng, PyArray_DATA(words), n);
-    else
-        PyErr_SetString(PyExc_ValueError, "Seed must be non-empty");
-    Py_DECREF(words);
-    return n > 0;
-}
-
 PyDoc_STRVAR(fill_normal_doc,
              "fill_normal($module, block, seed, scale, /)\n--\n\n"
              "Writes scale * randn into the 1-D block, as numpy.random.seed(seed) gives it.");
@@ -240,9 +276,15 @@ static PyObject *fill_normal(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "OOd:fill_normal", &block, &seed, &scale)) return NULL;
     PyArrayObject *array = nnc_writable(block, "block", 1, &dtype);
     if (!array || !seed_rng(&rng, seed)) return NULL;
-    PyThreadState *gil = nnc_release_gil((size_t)PyArray_SIZE(array));
-    nnc_init(dtype, PyArray_DATA(array), &rng, scale, (size_t)PyArray_SIZE(array));
-    nnc_take_gil(gil);
+    const size_t item = nnc_dtype_size(dtype), chunk = 1 << 18; /* some milliseconds */
+    size_t n = (size_t)PyArray_SIZE(array);
+    for (size_t start = 0; start < n; start += chunk) {
+        size_t count = n - start < chunk ? n - start : chunk;
+        PyThreadState *gil = nnc_release_gil(count);
+        nnc_init(dtype, PyArray_BYTES(array) + start * item, &rng, scale, count);
+        nnc_take_gil(gil);
+        if (PyErr_CheckSignals() < 0) return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -268,14 +310,31 @@ static PyObject *fill_uniform(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* ------------------------------------------------------------------------------------- CPU */
 
-PyDoc_STRVAR(check_activation_doc, "check_activation($module, name, /)\n--\n\n"
+PyDoc_STRVAR(check_activation_doc, "check_activation($module, name, argument, /)\n--\n\n"
                                    "Raises ValueError where no activation has that name.");
 
-static PyObject *check_activation(PyObject *Py_UNUSED(module), PyObject *name)
+static PyObject *check_activation(PyObject *Py_UNUSED(module), PyObject *args)
 {
+    PyObject *name;
+    const char *argument;
     nnc_activation activation;
-    if (!nnc_find_activation(name, &activation)) return NULL;
+    if (!PyArg_ParseTuple(args, "Os:check_activation", &name, &argument)) return NULL;
+    if (!nnc_find_activation(name, argument, &activation)) return NULL;
     Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(memory_fits_doc, "memory_fits($module, n_bytes, /)\n--\n\n"
+                              "Whether so much memory is to be had now.");
+
+static PyObject *memory_fits(PyObject *Py_UNUSED(module), PyObject *n_bytes)
+{
+    size_t bytes = PyLong_AsSize_t(n_bytes);
+    if (PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError)) return NULL;
+        PyErr_Clear();
+        Py_RETURN_FALSE;
+    }
+    return PyBool_FromLong(nnc_memory_fits(bytes));
 }
 
 PyDoc_STRVAR(
@@ -365,7 +424,8 @@ PyMethodDef nnc_training_methods[] = {
     {"layout", layout, METH_O, layout_doc},
     {"fill_normal", fill_normal, METH_VARARGS, fill_normal_doc},
     {"fill_uniform", fill_uniform, METH_VARARGS, fill_uniform_doc},
-    {"check_activation", check_activation, METH_O, check_activation_doc},
+    {"check_activation", check_activation, METH_VARARGS, check_activation_doc},
+    {"memory_fits", memory_fits, METH_O, memory_fits_doc},
     {"read_matrix", read_matrix, METH_VARARGS, read_matrix_doc},
     {"first_nonfinite", first_nonfinite, METH_O, first_nonfinite_doc},
     {"cpu_info", cpu_info, METH_NOARGS, cpu_info_doc},

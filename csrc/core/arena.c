@@ -3,6 +3,7 @@
 #include "core/arena.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,17 +18,32 @@ void nnc_arena_reserve(nnc_arena *arena, size_t a, size_t b, size_t c)
     arena->overflow |= !fits;
 }
 
-/* Kernels that overcommit grant any size, and kill the process when it is used. */
-static bool exceeds_machine(size_t bytes)
+/* Bytes that could be used without swapping, as Linux estimates it; 0 where nobody tells. */
+static size_t available_memory(void)
+{
+    char line[128];
+    unsigned long kib = 0;
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file && kib == 0 && fgets(line, sizeof line, file))
+        (void)sscanf(line, "MemAvailable: %lu kB", &kib);
+    if (file) fclose(file);
+    return (size_t)kib * 1024;
+}
+
+bool nnc_memory_fits(size_t bytes)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page > 0 && bytes / (size_t)page > (size_t)pages;
+    if (pages <= 0 || page <= 0) return true;
+    size_t machine = (size_t)pages * (size_t)page;
+    if (bytes < machine / 8) return true; /* not worth opening a file for */
+    size_t available = available_memory();
+    return bytes < (available ? available : machine);
 }
 
 nnc_status nnc_arena_allocate(nnc_arena *arena)
 {
     if (arena->overflow) return NNC_ERR_SIZE;
-    if (exceeds_machine(arena->size)) return NNC_ERR_MEMORY;
+    if (!nnc_memory_fits(arena->size)) return NNC_ERR_MEMORY;
     arena->block = aligned_alloc(NNC_LINE, nnc_max(arena->size, NNC_LINE));
     return arena->block ? NNC_OK : NNC_ERR_MEMORY;
 }

@@ -238,6 +238,25 @@ static bool pack_data(run *r)
     return true;
 }
 
+/* The parameters to start from: given, or drawn. */
+static bool start_parameters(run *r, const void *params)
+{
+    const nnc_training *t = r->training;
+    const nnc_plan *plan = &r->network.plan;
+    enum { CHUNK = 1 << 16, DRAW_WORK = 64 }; /* a normal costs as much as so many multiply-adds */
+    if (!t->rng) {
+        memcpy(r->params[0], params, t->net->n_params * plan->item);
+        return true;
+    }
+    nnc_split chunks = nnc_split_evenly(t->net->n_params, CHUNK);
+    while (nnc_split_next(&chunks)) {
+        nnc_init(t->dtype, nnc_at(plan, r->params[0], chunks.start), t->rng, t->scale,
+                 chunks.length);
+        if (!nnc_pacer_tick(&r->pacer, chunks.length * DRAW_WORK)) return false;
+    }
+    return true;
+}
+
 nnc_status nnc_train(const nnc_training *training, void *params, double *cost, double *accuracy,
                      size_t *done)
 {
@@ -260,19 +279,18 @@ nnc_status nnc_train(const nnc_training *training, void *params, double *cost, d
     status = nnc_arena_allocate(&arena);
     if (status != NNC_OK) return status;
     lay_out(&r, &arena);
-    size_t bytes = net->n_params * r.network.plan.item;
-    memcpy(r.params[0], params, bytes);
     r.pacer = (nnc_pacer){.hurry = &r.hurry, .caller = nnc_fpmode_enter()};
     if (training->monitor.poll) {
         r.pacer.monitor = &training->monitor;
         r.pacer.next = seconds() + POLL_SECONDS;
     }
-    if (pack_data(&r))
+    bool started = start_parameters(&r, params);
+    if (started && pack_data(&r))
         nnc_team_run(r.n_threads, run_epochs, &r);
     else
         r.status = r.pacer.status;
     nnc_fpmode_leave(r.pacer.caller);
-    memcpy(params, r.params[r.now], bytes);
+    if (started) memcpy(params, r.params[r.now], net->n_params * r.network.plan.item);
     *done = r.done;
     nnc_arena_free(&arena);
     return r.status;

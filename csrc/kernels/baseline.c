@@ -1,4 +1,4 @@
-/* baseline.c - The readable truth: 16-byte vectors of whatever the compiler's baseline is, products
+/* baseline.c - For any CPU: 16-byte vectors of whatever the compiler's baseline is, products
  * rounded. */
 #include "kernels/kernels.h"
 #include <string.h>

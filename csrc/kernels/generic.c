@@ -1,4 +1,4 @@
-/* generic.c - 16-byte vectors with FMA: the same bits as the wider ISAs, at an eighth of the speed.
+/* generic.c - 16-byte vectors with FMA: the same bits as the wider ISAs, several times slower.
  */
 #include "kernels/kernels.h"
 #if NNC_X86_64
