@@ -321,6 +321,31 @@ def test_concurrent_trainings_do_not_disturb_each_other():
     assert results == [expected] * 6
 
 
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("leave", ["raise SystemExit(0)", "return None"])
+def test_a_child_that_a_callback_forked_ends_or_goes_on_alone(n_threads, leave):
+    code = f"""
+import os, sys, nnc
+from nnc import datasets
+d, net = datasets.tutorial_moons(), datasets.tutorial_architecture()
+children = []
+def fork(epoch, params):
+    if epoch == 5:
+        children.append(os.fork())
+        if children[-1] == 0:
+            {leave}
+train = lambda callback: nnc.train(
+    d.X_train, d.Y_train, net, 30, .1, n_threads={n_threads}, callback=callback)[1]
+cost = train(fork)
+good = cost == train(None)
+if children[-1] == 0:
+    os._exit(0 if good else 3)
+status = os.waitstatus_to_exitcode(os.waitpid(children[-1], 0)[1])
+sys.exit(0 if good and status == 0 else 4)
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
 def test_a_forked_child_trains():
     code = """
 import os, sys, nnc

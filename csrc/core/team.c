@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base.h"
 
@@ -17,6 +18,7 @@ struct nnc_team {
     void (*work)(void *context, nnc_team *team, size_t rank);
     void *context;
     size_t size;
+    pid_t process;
     atomic_bool ready; /* size is known: members may start */
     atomic_size_t waiting, round;
 };
@@ -56,7 +58,7 @@ static void *run_member(void *argument)
 
 void nnc_team_run(size_t n, void (*work)(void *context, nnc_team *team, size_t rank), void *context)
 {
-    nnc_team team = {.work = work, .context = context, .size = 1};
+    nnc_team team = {.work = work, .context = context, .size = 1, .process = getpid()};
     member members[MAX_THREADS];
     n = nnc_min(n, MAX_THREADS);
 
@@ -86,6 +88,13 @@ size_t nnc_team_size(const nnc_team *team)
     return team->size;
 }
 
+bool nnc_team_lost_members(nnc_team *team)
+{
+    if (team->size == 1 || getpid() == team->process) return false;
+    team->size = 1;
+    return true;
+}
+
 void nnc_team_barrier(nnc_team *team, void (*idle)(void *context), void *context)
 {
     if (team->size == 1) return;
@@ -97,6 +106,8 @@ void nnc_team_barrier(nnc_team *team, void (*idle)(void *context), void *context
     }
     for (size_t turns = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round;) {
         pause_once(&turns);
-        if (idle && turns > SPINS) idle(context);
+        if (!idle || turns <= SPINS) continue;
+        idle(context);
+        if (getpid() != team->process) return; /* nobody else will come */
     }
 }

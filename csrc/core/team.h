@@ -5,6 +5,7 @@
 #ifndef NNC_CORE_TEAM_H
 #define NNC_CORE_TEAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct nnc_team nnc_team;
@@ -19,5 +20,9 @@ size_t nnc_team_size(const nnc_team *team);
 /* Waits until every thread of the team is here; what each wrote before, all see after. A wait of
  * more than some microseconds calls idle(context) again and again, unless it is NULL. */
 void nnc_team_barrier(nnc_team *team, void (*idle)(void *context), void *context);
+
+/* For rank 0, after it called foreign code: true, once, in a child process that this code forked.
+ * The other members were left behind, and the team is of one: what they were at must be redone. */
+bool nnc_team_lost_members(nnc_team *team);
 
 #endif

@@ -122,6 +122,15 @@ static void update_share(run *r, nnc_slice share, void *next, const void *params
     if (bad < share.n) atomic_store(&r->overflow, true);
 }
 
+/* Writes the history's entry of an epoch, and returns its accuracy. */
+static double record(run *r, size_t epoch, double cost)
+{
+    r->cost[epoch] = cost;
+    if (!r->accuracy) return NAN;
+    r->accuracy[epoch] = nnc_sum_slices(&r->network.plan, r->hits) / (double)r->training->m;
+    return r->accuracy[epoch];
+}
+
 /* Every thread runs the same loop and takes the same decisions, from values that nobody writes
  * between the barrier before them and the next; rank 0 also keeps the histories and talks to the
  * monitor, even while it waits for the others. */
@@ -130,17 +139,20 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
     run *r = context;
     const nnc_training *t = r->training;
     const nnc_monitor *monitor = &t->monitor;
-    double samples = (double)t->m;
-    double divisor = t->loss == NNC_LOSS_BCE ? samples : 1.0;
+    double divisor = t->loss == NNC_LOSS_BCE ? (double)t->m : 1.0;
     double rate = t->m > 0 ? t->learning_rate / divisor : 0.0;
     nnc_slice share = share_of(r, team, rank);
     void (*idle)(void *) = rank == 0 && r->pacer.monitor ? poll_monitor : NULL;
     nnc_status status = NNC_OK;
     size_t now = 0, epoch = 0;
 
-    for (; epoch < t->epochs && status == NNC_OK; epoch++) {
+    while (epoch < t->epochs) {
         run_slices(r, team, rank, r->params[now]);
         nnc_team_barrier(team, idle, &r->pacer);
+        if (rank == 0 && nnc_team_lost_members(team)) {
+            share = share_of(r, team, rank);
+            continue;
+        }
         if (atomic_load(&r->stop)) break;
         double cost = nnc_sum_slices(&r->network.plan, r->costs) / divisor;
         if (t->m > 0 && !isfinite(cost)) {
@@ -148,29 +160,29 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
             if (epoch > 0) now = !now;
             break;
         }
-        double accuracy = NAN;
-        if (rank == 0) {
-            r->cost[epoch] = cost;
-            if (r->accuracy)
-                r->accuracy[epoch] = accuracy = nnc_sum_slices(&r->network.plan, r->hits) / samples;
-        }
+        double accuracy = rank == 0 ? record(r, epoch, cost) : NAN;
         update_share(r, share, r->params[!now], r->params[now], rate);
         nnc_team_barrier(team, idle, &r->pacer);
+        if (rank == 0 && nnc_team_lost_members(team)) {
+            share = share_of(r, team, rank);
+            continue;
+        }
+        epoch++;
         if (atomic_load(&r->overflow)) {
             status = NNC_DIVERGED;
-            epoch++;
             break;
         }
         now = !now;
         if (rank > 0) continue;
-        r->pacer.epoch = epoch + 1;
+        r->pacer.epoch = epoch;
         r->pacer.cost = cost;
-        if (monitor->at_epoch && monitor->every && epoch % monitor->every == 0) {
+        if (monitor->at_epoch && monitor->every && (epoch - 1) % monitor->every == 0) {
             nnc_fpmode_leave(r->pacer.caller);
             r->pacer.status =
-                monitor->at_epoch(monitor->context, epoch, cost, accuracy, r->params[now]);
+                monitor->at_epoch(monitor->context, epoch - 1, cost, accuracy, r->params[now]);
             r->pacer.caller = nnc_fpmode_enter();
             if (r->pacer.status != NNC_OK) atomic_store(&r->hurry, true);
+            if (nnc_team_lost_members(team)) share = share_of(r, team, rank);
         }
     }
     if (rank > 0) return;
