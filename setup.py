@@ -8,6 +8,7 @@ from glob import glob
 
 import numpy
 from setuptools import Extension, setup
+from setuptools.command.egg_info import manifest_maker
 
 SANITIZE = os.environ.get("NNC_SANITIZE")
 
@@ -21,6 +22,9 @@ if SANITIZE:
     COMPILE += ["-O1", "-g", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
     LINK += [f"-fsanitize={SANITIZE}"]
 
+# What the sdist holds besides the package; by default it would be a MANIFEST.in beside this file.
+manifest_maker.template = ".ci/sdist.in"
+
 setup(
     ext_modules=[
         Extension(
@@ -31,5 +35,5 @@ setup(
             extra_compile_args=COMPILE,
             extra_link_args=LINK,
         )
-    ]
+    ],
 )

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def run(*command, **options):
 
 def copy_sources(folder):
     """A checkout without anything that was built."""
-    ignored = shutil.ignore_patterns("*.so", "build", "*.egg-info", "__pycache__", ".*")
+    ignored = shutil.ignore_patterns("*.so", "build", "*.egg-info", "__pycache__", ".[!c]*")
     return shutil.copytree(ROOT, folder / "checkout", ignore=ignored)
 
 
@@ -38,6 +39,11 @@ def wheel(tmp_path_factory):
     checkout = copy_sources(folder)
     environment = os.environ | {"CFLAGS": f"{WARNINGS} -Werror"}
     run(sys.executable, "-m", "build", "--outdir", folder, checkout, env=environment)
+    (sdist,) = folder.glob("nnc-*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    for name in ("tests/conftest.py", "tests/c/test.h", "csrc/Makefile", "docs/moons.png"):
+        assert name in names
     (path,) = folder.glob("nnc-*.whl")
     return path
 
