@@ -1,5 +1,4 @@
-/* generic.c - 16-byte vectors with FMA: the same bits as the wider ISAs, several times slower.
- */
+/* generic.c - 16-byte vectors with FMA: the bits of the wider ISAs, several times slower. */
 #include "kernels/kernels.h"
 #if NNC_X86_64
 #include <immintrin.h>
