@@ -131,6 +131,19 @@ static double record(run *r, size_t epoch, double cost)
     return r->accuracy[epoch];
 }
 
+/* Calls at_epoch where it is due. A monitor that already wants to stop is asked nothing more. */
+static void report(run *r, size_t epoch, double cost, double accuracy, const void *params)
+{
+    const nnc_monitor *monitor = &r->training->monitor;
+    nnc_pacer *pacer = &r->pacer;
+    if (!monitor->at_epoch || !monitor->every || epoch % monitor->every != 0) return;
+    if (pacer->status != NNC_OK) return;
+    nnc_fpmode_leave(pacer->caller);
+    pacer->status = monitor->at_epoch(monitor->context, epoch, cost, accuracy, params);
+    pacer->caller = nnc_fpmode_enter();
+    if (pacer->status != NNC_OK) atomic_store(&r->hurry, true);
+}
+
 /* Every thread runs the same loop and takes the same decisions, from values that nobody writes
  * between the barrier before them and the next; rank 0 also keeps the histories and talks to the
  * monitor, even while it waits for the others. */
@@ -138,7 +151,6 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
 {
     run *r = context;
     const nnc_training *t = r->training;
-    const nnc_monitor *monitor = &t->monitor;
     double divisor = t->loss == NNC_LOSS_BCE ? (double)t->m : 1.0;
     double rate = t->m > 0 ? t->learning_rate / divisor : 0.0;
     nnc_slice share = share_of(r, team, rank);
@@ -176,14 +188,8 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
         if (rank > 0) continue;
         r->pacer.epoch = epoch;
         r->pacer.cost = cost;
-        if (monitor->at_epoch && monitor->every && (epoch - 1) % monitor->every == 0) {
-            nnc_fpmode_leave(r->pacer.caller);
-            r->pacer.status =
-                monitor->at_epoch(monitor->context, epoch - 1, cost, accuracy, r->params[now]);
-            r->pacer.caller = nnc_fpmode_enter();
-            if (r->pacer.status != NNC_OK) atomic_store(&r->hurry, true);
-            if (nnc_team_lost_members(team)) share = share_of(r, team, rank);
-        }
+        report(r, epoch - 1, cost, accuracy, r->params[now]);
+        if (nnc_team_lost_members(team)) share = share_of(r, team, rank);
     }
     if (rank > 0) return;
     r->done = epoch;

@@ -346,6 +346,44 @@ TEST(poll_stops_at_a_whole_step)
     }
 }
 
+typedef struct {
+    bool stopped;
+    size_t called_after;
+} order;
+
+static nnc_status stop_once(void *context, size_t epoch, double cost)
+{
+    (void)epoch, (void)cost;
+    ((order *)context)->stopped = true;
+    return NNC_ERR_EMPTY; /* any status of its own must come out */
+}
+
+static nnc_status count_after(void *context, size_t epoch, double cost, double accuracy,
+                              const void *params)
+{
+    (void)epoch, (void)cost, (void)accuracy, (void)params;
+    order *o = context;
+    o->called_after += o->stopped;
+    return NNC_OK;
+}
+
+/* More threads than cores make rank 0 wait, and poll while it waits. */
+TEST(nothing_is_asked_after_poll_said_stop)
+{
+    for (size_t round = 0; round < 12; round++) {
+        size_t epochs = (size_t)1 << 20;
+        lesson t = make_lesson(NNC_F64, NNC_LOSS_BCE, NNC_ACT_SIGMOID, true, 1, 8000, epochs);
+        order o = {false, 0};
+        t.training.n_threads = 8;
+        t.training.monitor =
+            (nnc_monitor){.context = &o, .poll = stop_once, .at_epoch = count_after, .every = 1};
+        CASE("round %zu", round);
+        CHECK(train(&t) == NNC_ERR_EMPTY);
+        CHECK(o.called_after == 0);
+        free_lesson(&t);
+    }
+}
+
 SUITE()
 {
     RUN(gradients_are_those_of_the_cost);
@@ -358,4 +396,5 @@ SUITE()
     RUN(at_epoch_sees_every_nth);
     RUN(at_epoch_stops_after_its_update);
     RUN(poll_stops_at_a_whole_step);
+    RUN(nothing_is_asked_after_poll_said_stop);
 }
