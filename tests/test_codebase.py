@@ -22,7 +22,7 @@ TEXT_FILES = [path for path in TRACKED if path.suffix not in {".png", ".ipynb"}]
 
 LIBC = {
     "assert.h", "fenv.h", "math.h", "pthread.h", "sched.h", "signal.h", "stdatomic.h", "stdbool.h",
-    "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "time.h", "unistd.h",
+    "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "sys/mman.h", "time.h", "unistd.h",
 }  # fmt: skip
 
 # Who may include what: arrows point inwards only.
