@@ -9,6 +9,8 @@ static int exec(PyObject *module)
     if (PyArray_ImportNumPyAPI() < 0) return -1;
     if (PyModule_AddFunctions(module, nnc_step_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, nnc_training_methods) < 0) return -1;
+    if (PyModule_AddFunctions(module, nnc_thread_methods) < 0) return -1;
+    if (PyModule_AddIntConstant(module, "MAX_THREADS", NNC_MAX_THREADS) < 0) return -1;
     PyObject *activations = nnc_activation_names();
     int added = activations ? PyModule_AddObjectRef(module, "ACTIVATIONS", activations) : -1;
     Py_XDECREF(activations);

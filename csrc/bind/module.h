@@ -2,7 +2,8 @@
  *   module.c    creates the module and imports NumPy's C API
  *   arrays.c    looks at an array's dtype, flags, shape, overlap
  *   errors.c    turns a status of the core, or an unknown name, into an exception
- *   steps.c     the tutorial's single steps;   training.c   training, random numbers, the CPU */
+ *   steps.c     the tutorial's single steps;   training.c   training, random numbers, the CPU
+ *   threads.c   the number of threads */
 #ifndef NNC_BIND_MODULE_H
 #define NNC_BIND_MODULE_H
 
@@ -22,7 +23,7 @@
 
 #include "nnc.h"
 
-extern PyMethodDef nnc_step_methods[], nnc_training_methods[];
+extern PyMethodDef nnc_step_methods[], nnc_training_methods[], nnc_thread_methods[];
 
 /* ------------------------------------------------------------------------------ arrays.c */
 
