@@ -1,10 +1,8 @@
 /* team.c - see team.h.
  *
  * A worker waits for its mailbox to hold a team, works as the rank that is its place in the pool,
- * empties the mailbox and counts itself out of the team. Waits grow dearer in latency and cheaper
- * in CPU time as they last: spin while it may be a matter of nanoseconds, then offer the core to
- * others, then sleep. Where threads outnumber cores nobody spins: who is waited for may need the
- * core. */
+ * and counts itself out of the team. Who waits spins for a while, then sleeps. Where threads
+ * outnumber cores nobody spins: who is waited for may need the core. */
 #define _GNU_SOURCE 1 /* sched_getaffinity, pthread_setaffinity_np, pthread_setname_np */
 #include "core/team.h"
 
@@ -49,38 +47,73 @@ static struct {
     size_t generation;         /* the number of forks between the first process and this one */
     size_t cores;
     size_t n_workers;
-    pthread_mutex_t lock; /* of the workers that fall asleep */
+    bool has_locks;
+    pthread_mutex_t lock;  /* of all who fall asleep */
+    pthread_cond_t gate;   /* of members who wait for others */
+    atomic_size_t nappers; /* before the gate */
 #if defined(__linux__)
     cpu_set_t cpus; /* where the workers may run */
 #endif
     nnc_team farewell; /* in a mailbox: end */
     worker workers[NNC_MAX_THREADS - 1];
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} pool;
 
 /* ----------------------------------------------------------------------------------- waiting */
 
-enum { SPINS = 2000, MEMBER_TURNS = 4000, IDLE_TURNS = 2200 };
+/* Spinning lasts about as long as it takes to fall asleep and be woken, some 30 us: whichever would
+ * have been right, the wait costs at most twice as much. Yielding is for crowds only: beside
+ * another busy process it costs a whole time slice, where a sleeper gets its core back at once. */
+enum { SPINS = 1000, YIELDS = 100, NAP_MS = 10 };
 
-/* One turn of a wait that spins, then yields. */
-static void pause_once(size_t *turns)
+static void relax(void)
 {
-    if (++*turns > SPINS) sched_yield();
 #if defined(__x86_64__)
-    else
-        __builtin_ia32_pause();
+    __builtin_ia32_pause();
 #endif
 }
 
-/* The same for a member that others keep waiting: in the end it naps. */
-static void wait_for_members(const nnc_team *team, size_t *turns)
+/* Whether this process alone has more threads at work than the team has cores. */
+static bool is_crowded(const nnc_team *team)
 {
-    if (*turns >= MEMBER_TURNS) {
-        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
-        return;
-    }
-    size_t threads = atomic_load_explicit(&pool.callers, memory_order_relaxed) + team->size - 1;
-    if (*turns == 0 && threads > team->cores) *turns = SPINS;
-    pause_once(turns);
+    size_t callers = atomic_load_explicit(&pool.callers, memory_order_relaxed);
+    return callers + team->size - 1 > team->cores;
+}
+
+/* Sleeps until open_gate, or NAP_MS, unless the counter is no longer `old`. */
+static void nap(const atomic_size_t *counter, size_t old)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += NAP_MS * 1000000;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&pool.lock);
+    atomic_fetch_add(&pool.nappers, 1);
+    if (atomic_load(counter) == old) pthread_cond_timedwait(&pool.gate, &pool.lock, &end);
+    atomic_fetch_sub(&pool.nappers, 1);
+    pthread_mutex_unlock(&pool.lock);
+}
+
+/* One turn of a member's wait until the counter is no longer `old`. */
+static void wait_for_members(const nnc_team *team, const atomic_size_t *counter, size_t old,
+                             size_t *turns)
+{
+    if (*turns == 0 && is_crowded(team)) *turns = SPINS;
+    if (++*turns <= SPINS)
+        relax();
+    else if (*turns <= SPINS + YIELDS && is_crowded(team))
+        sched_yield();
+    else
+        nap(counter, old);
+}
+
+/* After the counter that members may wait for has changed. */
+static void open_gate(void)
+{
+    if (atomic_load(&pool.nappers) == 0) return;
+    pthread_mutex_lock(&pool.lock);
+    pthread_cond_broadcast(&pool.gate);
+    pthread_mutex_unlock(&pool.lock);
 }
 
 /* ----------------------------------------------------------------------------------- workers */
@@ -98,8 +131,8 @@ static nnc_team *receive(worker *self)
 {
     nnc_team *team;
     size_t turns = self->spins ? 0 : SPINS;
-    while (!(team = atomic_load_explicit(&self->mail, memory_order_acquire)) && turns < IDLE_TURNS)
-        pause_once(&turns);
+    while (!(team = atomic_load_explicit(&self->mail, memory_order_acquire)) && turns++ < SPINS)
+        relax();
     if (!team) {
         pthread_mutex_lock(&pool.lock);
         atomic_store(&self->asleep, true);
@@ -121,7 +154,7 @@ static void *serve(void *argument)
     for (nnc_team *team; (team = receive(self)) != &pool.farewell;) {
         team->work(team->context, team, self->rank);
         self->spins = team->size <= team->cores;
-        atomic_fetch_sub_explicit(&team->running, 1, memory_order_release);
+        if (atomic_fetch_sub(&team->running, 1) == 1) open_gate();
     }
     return NULL;
 }
@@ -168,6 +201,17 @@ static size_t hire(size_t n)
 
 /* -------------------------------------------------------------------------------------- pool */
 
+static void make_locks(void)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool.gate, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&pool.lock, NULL);
+    pool.has_locks = true;
+}
+
 /* In a child, just after the fork: its only thread is the one that forked. The others may have
  * been anywhere, so that nothing of the pool is to be trusted. Calls that this thread had under way
  * see that the generation is no longer theirs. */
@@ -176,7 +220,8 @@ static void reset_child(void)
     pool.generation++;
     pool.n_workers = 0;
     pool.cores = 0;
-    pthread_mutex_init(&pool.lock, NULL);
+    make_locks();
+    atomic_store(&pool.nappers, 0);
     atomic_store(&pool.callers, 0);
     atomic_store(&pool.busy, false);
 }
@@ -190,8 +235,10 @@ static bool claim(void)
         if (pthread_atfork(NULL, NULL, reset_child) != 0) return false;
         atomic_store(&pool.watches_forks, true);
     }
-    return !atomic_load_explicit(&pool.busy, memory_order_relaxed) &&
-           !atomic_exchange(&pool.busy, true);
+    if (atomic_load_explicit(&pool.busy, memory_order_relaxed)) return false;
+    if (atomic_exchange(&pool.busy, true)) return false;
+    if (!pool.has_locks) make_locks();
+    return true;
 }
 
 static void release(void)
@@ -254,8 +301,9 @@ void nnc_team_run(size_t n, void (*work)(void *context, nnc_team *team, size_t r
         for (size_t i = 0; i < workers; i++) send(&pool.workers[i], &team);
     }
     work_as_caller(&team);
-    for (size_t turns = 0; !forked(&team) && atomic_load(&team.running) > 0;)
-        wait_for_members(&team, &turns);
+    size_t turns = 0, running;
+    while (!forked(&team) && (running = atomic_load(&team.running)) > 0)
+        wait_for_members(&team, &team.running, running, &turns);
     if (forked(&team)) return;
     if (claimed) release();
     atomic_fetch_sub_explicit(&pool.callers, 1, memory_order_relaxed);
@@ -279,11 +327,12 @@ void nnc_team_barrier(nnc_team *team, void (*idle)(void *context), void *context
     size_t round = atomic_load_explicit(&team->round, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&team->waiting, 1, memory_order_acq_rel) + 1 == team->size) {
         atomic_store_explicit(&team->waiting, 0, memory_order_relaxed);
-        atomic_store_explicit(&team->round, round + 1, memory_order_release);
+        atomic_store(&team->round, round + 1);
+        open_gate();
         return;
     }
     for (size_t turns = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round;) {
-        wait_for_members(team, &turns);
+        wait_for_members(team, &team->round, round, &turns);
         if (!idle || turns <= SPINS) continue;
         idle(context);
         if (forked(team)) return; /* nobody else will come */
