@@ -17,6 +17,7 @@ import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.synchronize import Semaphore
 
 import machine
 
@@ -34,9 +35,10 @@ def train(n_threads: int) -> None:
     nnc.train(data.X_train, data.Y_train, net, EPOCHS, 0.01, n_threads=n_threads)
 
 
-def never_rest(cpu: int) -> None:
+def never_rest(cpu: int, started: Semaphore) -> None:
     """Keep a CPU busy."""
     os.sched_setaffinity(0, {cpu})
+    started.release()
     while True:
         pass
 
@@ -45,9 +47,12 @@ def never_rest(cpu: int) -> None:
 def hogs(cpus: list[int]) -> Iterator[None]:
     """Keep these CPUs busy meanwhile."""
     context = multiprocessing.get_context("forkserver")
-    processes = [context.Process(target=never_rest, args=(cpu,), daemon=True) for cpu in cpus]
+    started = context.Semaphore(0)
+    processes = [context.Process(target=never_rest, args=(cpu, started)) for cpu in cpus]
     for process in processes:
         process.start()
+    for _ in processes:
+        started.acquire()
     try:
         yield
     finally:

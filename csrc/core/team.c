@@ -39,7 +39,8 @@ typedef struct {
     pthread_cond_t wake;
 } worker;
 
-/* All but `callers` and the mailboxes belongs to whoever made `busy` true. */
+/* Belongs to whoever made `busy` true, but for the counts of callers and nappers, the lock and the
+ * gate, and the mailboxes. */
 static struct {
     atomic_bool busy;
     atomic_bool watches_forks; /* reset_child is registered */
@@ -248,6 +249,7 @@ static void release(void)
 
 bool nnc_shutdown_threads(void)
 {
+    if (!atomic_load(&pool.watches_forks)) return true; /* there has been no call */
     if (!claim()) return false;
     for (size_t i = 0; i < pool.n_workers; i++) send(&pool.workers[i], &pool.farewell);
     while (pool.n_workers > 0) {
