@@ -136,13 +136,18 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
         return;
     }
     b.by_sample = nnc_arena_piece(arena, n_layers, sizeof *b.by_sample, 1);
-    void *shared = b.wide ? NULL : turned_matrix(&b, arena, widest);
+    b.rest = nnc_arena_piece(arena, n_layers, sizeof *b.rest, 1);
+    void *rows = NULL, *rest = NULL;
     for (size_t l = 0; l <= n_layers; l++) {
         void *a = matrix(&b, arena, width(net, l));
-        void *rows = b.wide && l < n_layers ? turned_matrix(&b, arena, width(net, l)) : shared;
+        if (l < n_layers && (l == 0 || b.wide)) {
+            rows = turned_matrix(&b, arena, b.wide ? width(net, l) : widest);
+            rest = nnc_arena_piece(arena, b.capacity * NNC_REST, NNC_PANEL, item);
+        }
         if (!allocated) continue;
         b.a[l] = a;
         if (l < n_layers) b.by_sample[l] = rows;
+        if (l < n_layers) b.rest[l] = rest;
     }
     b.y = matrix(&b, arena, width(net, n_layers));
     b.costs = nnc_arena_piece(arena, b.capacity, sizeof *b.costs, 1);
@@ -244,12 +249,22 @@ static void *rows_of(const nnc_batch *b, size_t l, size_t feature_panel)
     return at(b, b->by_sample[l], feature_panel * NNC_PANEL * b->capacity * NNC_PANEL);
 }
 
-/* by_sample[l] = a[l], for some panels. */
+/* How many of n inputs dense_rest takes. */
+static size_t rest_of(const nnc_batch *b, size_t n)
+{
+    size_t rest = n & (b->lanes - 1);
+    return rest <= NNC_REST ? rest : 0;
+}
+
+/* by_sample[l] and rest[l] = a[l], for some panels. */
 static void turn_panels(const nnc_batch *b, size_t l, size_t first, size_t count)
 {
-    size_t n = width(b->net, l);
-    for (size_t i = 0; i * NNC_PANEL < n; i++) {
-        size_t start = i * NNC_PANEL, features = nnc_min(n - start, NNC_PANEL);
+    size_t n = width(b->net, l), rest = rest_of(b, n), whole = n - rest;
+    for (size_t p = first; rest > 0 && p < first + count; p++)
+        memcpy(at(b, b->rest[l], p * NNC_REST * NNC_PANEL),
+               at(b, panel(b, b->a[l], n, p), whole * NNC_PANEL), rest * NNC_PANEL * b->item);
+    for (size_t i = 0; i * NNC_PANEL < whole; i++) {
+        size_t start = i * NNC_PANEL, features = nnc_min(whole - start, NNC_PANEL);
         for (size_t p = first; p < first + count; p++)
             b->kernels->turn_panel(at(b, rows_of(b, l, i), p * NNC_PANEL * NNC_PANEL),
                                    at(b, panel(b, b->a[l], n, p), start * NNC_PANEL), features,
@@ -301,27 +316,20 @@ bool nnc_weight_gradients(const nnc_batch *batch, nnc_weight_task task, void *ou
 {
     const nnc_batch *b = batch;
     const nnc_layer *layer = &b->net->layers[task.layer];
-    size_t n_in = layer->n_in, stride = panel_stride(b, layer->n_out);
+    size_t n_in = layer->n_in, rest = rest_of(b, n_in), whole = n_in - rest;
+    size_t stride = panel_stride(b, layer->n_out);
     const void *dz = at(b, b->a[task.layer + 1], task.row * NNC_PANEL);
+    void *dw = at(b, out, layer->w + task.row * n_in);
 
-    for (size_t i = 0; i * NNC_PANEL < n_in; i++) {
-        size_t col = i * NNC_PANEL, cols = nnc_min(n_in - col, NNC_PANEL);
-        b->kernels->outer(at(b, out, layer->w + task.row * n_in + col), dz,
-                          rows_of(b, task.layer, i), task.rows, cols, b->n, stride, n_in, rate);
+    for (size_t i = 0; i * NNC_PANEL < whole; i++) {
+        size_t col = i * NNC_PANEL, cols = nnc_min(whole - col, NNC_PANEL);
+        b->kernels->outer(at(b, dw, col), dz, rows_of(b, task.layer, i), task.rows, cols, b->n,
+                          stride, n_in, rate);
         if (!nnc_pacer_tick(scratch->pacer, task.rows * cols * b->n)) return false;
     }
-    if (!layer->has_bias) return true;
-    void *bias = at(b, out, layer->b + task.row);
-    size_t columns = whole_lanes(b, b->n);
-    if (rate == 0) {
-        b->kernels->dense_bias(bias, dz, task.rows, columns, NNC_PANEL, stride);
-        return true;
-    }
-    double sums[128]; /* of 8 bytes: for either dtype */
-    for (size_t i = 0; i < task.rows; i += 128) {
-        size_t some = nnc_min(task.rows - i, 128);
-        b->kernels->dense_bias(sums, at(b, dz, i * NNC_PANEL), some, columns, NNC_PANEL, stride);
-        b->kernels->descend(at(b, bias, i), at(b, bias, i), sums, 1, 0, rate, some);
-    }
+    if (rest > 0 || layer->has_bias)
+        b->kernels->dense_rest(
+            at(b, dw, whole), layer->has_bias ? at(b, out, layer->b + task.row) : NULL, dz,
+            b->rest[task.layer], task.rows, rest, whole_lanes(b, b->n), stride, n_in, rate);
     return true;
 }

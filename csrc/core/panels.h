@@ -39,7 +39,8 @@ typedef struct {
     void **a;             /* a[l] (width of l, samples): a[0] the input, a[l] layer l's output; on
                            * the way back its gradient by the layer's argument, dz, replaces it */
     void **by_sample;     /* a[l] with samples as rows, in panels of features; one place for all l
-                           * unless the batch is wide */
+                           * unless the batch is wide, as for rest */
+    void **rest;          /* the last rows of a[l], which kernels.h's dense_rest wants */
     void *y;              /* (n_out, samples) */
     double *costs, *hits; /* by panel */
     size_t n;             /* samples in the batch now */

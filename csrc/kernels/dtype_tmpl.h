@@ -24,6 +24,7 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .dense_weights = NNC_FN(dense_weights),
     .dense_bias = NNC_FN(dense_bias),
     .dense_row = NNC_FN(dense_row),
+    .dense_rest = NNC_FN(dense_rest),
     .outer = NNC_FN(outer),
     .transpose = NNC_FN(transpose),
     .turn_panel = NNC_FN(turn_panel),

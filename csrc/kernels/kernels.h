@@ -26,6 +26,10 @@ enum { NNC_MAX_SLICES = 8 };
  * block lies row by row without gaps. */
 enum { NNC_PANEL = 32 };
 
+/* A layer's last inputs, where so few are left beyond whole logical vectors, are not worth vectors
+ * of their own: their weights' gradients in panels are summed like a bias. */
+enum { NNC_REST = 4 };
+
 typedef struct {
     double scale, beta_1, beta_2, rate, correction, epsilon;
 } nnc_adam;
@@ -48,15 +52,19 @@ typedef struct {
     /* dw (n_out, n_in) = dz x^T, a sum over samples: dz (n_out, cols), x (n_in, cols). */
     void (*dense_weights)(void *dw, const void *dz, const void *x, size_t n_out, size_t n_in,
                           size_t cols, size_t ld);
-    /* db (n_out) = sums over samples of dz (n_out, cols); where panel is not 0, in panels with so
-     * many elements from one to the next. */
-    void (*dense_bias)(void *db, const void *dz, size_t n_out, size_t cols, size_t ld,
-                       size_t panel);
+    /* db (n_out) = sums over samples of dz (n_out, cols). */
+    void (*dense_bias)(void *db, const void *dz, size_t n_out, size_t cols, size_t ld);
     /* a (n_out) = f(w x + b) for one sample x (n_in); b may be NULL. Each element is a sum in
      * logical lanes over inputs, folded, then b. */
     void (*dense_row)(void *a, const void *w, const void *b, const void *x, nnc_activation f,
                       size_t n_out, size_t n_in);
 
+    /* What outer leaves: dw (n_out, columns; dw_ld) = dz x^T for at most NNC_REST inputs, and db
+     * (n_out) = sums of dz, unless it is NULL; both as outer has it with rate, but summed in
+     * logical lanes. dz (n_out, cols) in panels, dz_panel from one to the next; x (NNC_REST, cols)
+     * in panels. */
+    void (*dense_rest)(void *dw, void *db, const void *dz, const void *x, size_t n_out,
+                       size_t columns, size_t cols, size_t dz_panel, size_t dw_ld, double rate);
     /* dw (n_out, n_in; rows dw_ld apart) = dz x, where rate is 0; else dw = fma(-rate, dz x, dw).
      * dz (n_out, n) in panels, dz_panel elements from one to the next; x (n, n_in), its rows
      * NNC_PANEL apart: n_in is at most that, and the rows are readable to their end. */

@@ -82,31 +82,79 @@ static void NNC_FN(dense_weights)(void *dw_, const void *dz_, const void *x_, si
     }
 }
 
-/* Four rows share a fold; the last four may overlap those before. */
-static void NNC_FN(dense_bias)(void *db_, const void *dz_, size_t n_out, size_t cols, size_t ld,
-                               size_t panel)
+/* Four rows share a fold. */
+static void NNC_FN(dense_bias)(void *db_, const void *dz_, size_t n_out, size_t cols, size_t ld)
 {
     real *db = db_;
     const real *dz = dz_;
-    const size_t width = panel ? NNC_PANEL : cols;
-    for (size_t start = 0; start < n_out; start += 4) {
+    nnc_split down = nnc_split_evenly(n_out, 4);
+    while (nnc_split_next(&down)) {
         vreal lanes[4][PARTS] = {{{0}}};
-        size_t first = n_out < 4 ? 0 : nnc_min(start, n_out - 4), count = nnc_min(n_out, 4);
-        for (size_t i = 0; i < count; i++) {
-            const real *row = dz + (first + i) * ld;
-            for (size_t at_col = 0; at_col < cols; at_col += width, row += panel) {
-                for (size_t s = 0; s < nnc_min(width, cols - at_col); s += LANES)
-                    for (size_t part = 0; part < PARTS; part++)
-                        lanes[i][part] += v_load(row + s + part * VLEN);
-            }
-        }
-        if (count == 4) {
-            v_fold4(db + first, lanes[0], lanes[1], lanes[2], lanes[3]);
-            continue;
+        for (size_t i = 0; i < down.length; i++) {
+            const real *row = dz + (down.start + i) * ld;
+            for (size_t s = 0; s < cols; s += LANES)
+                for (size_t part = 0; part < PARTS; part++)
+                    lanes[i][part] += v_load(row + s + part * VLEN);
         }
         real sums[4];
         v_fold4(sums, lanes[0], lanes[1], lanes[2], lanes[3]);
-        memcpy(db, sums, count * sizeof(real));
+        memcpy(db + down.start, sums, down.length * sizeof(real));
+    }
+}
+
+/* place = sum, or fma(-rate, sum, place) where rate is not 0. */
+static NNC_ALWAYS_INLINE void NNC_FN(settle)(real *place, real sum, real rate)
+{
+    *place = rate != 0 ? v_fma(v_set1(-rate), v_set1(sum), v_set1(*place))[0] : sum;
+}
+
+/* sums (4) = rows (4, cols) of dz times x (cols), or times 1 where x is NULL; both in panels. */
+static NNC_ALWAYS_INLINE void NNC_FN(rest_sums)(real *sums, const real *const *dz, const real *x,
+                                                size_t cols, size_t dz_panel)
+{
+    vreal lanes[4][PARTS];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+#pragma GCC unroll 4
+        for (size_t part = 0; part < PARTS; part++) lanes[i][part] = (vreal){0};
+    }
+    for (size_t start = 0, jump = 0; start < cols; start += NNC_PANEL, jump += dz_panel) {
+        const real *inputs = x ? x + start * NNC_REST : NULL;
+        for (size_t s = 0; s < nnc_min(cols - start, NNC_PANEL); s += LANES) {
+#pragma GCC unroll 4
+            for (size_t part = 0; part < PARTS; part++) {
+                vreal xs = x ? v_load(inputs + s + part * VLEN) : v_set1(1);
+#pragma GCC unroll 4
+                for (size_t i = 0; i < 4; i++) {
+                    vreal ds = v_load(dz[i] + jump + s + part * VLEN);
+                    lanes[i][part] = v_fma(ds, xs, lanes[i][part]);
+                }
+            }
+        }
+    }
+    v_fold4(sums, lanes[0], lanes[1], lanes[2], lanes[3]);
+}
+
+/* Four rows of dz at a time. */
+static void NNC_FN(dense_rest)(void *dw_, void *db_, const void *dz_, const void *x_, size_t n_out,
+                               size_t columns, size_t cols, size_t dz_panel, size_t dw_ld,
+                               double rate)
+{
+    real *dw = dw_, *db = db_;
+    const real *dz = dz_, *x = x_;
+    for (size_t row = 0; row < n_out; row += 4) {
+        real sums[4];
+        const real *rows[4];
+        size_t count = nnc_min(n_out - row, 4);
+        for (size_t i = 0; i < 4; i++) rows[i] = dz + nnc_min(row + i, n_out - 1) * NNC_PANEL;
+        for (size_t c = 0; c < columns; c++) {
+            NNC_FN(rest_sums)(sums, rows, x + c * NNC_PANEL, cols, dz_panel);
+            for (size_t i = 0; i < count; i++)
+                NNC_FN(settle)(dw + (row + i) * dw_ld + c, sums[i], (real)rate);
+        }
+        if (!db) continue;
+        NNC_FN(rest_sums)(sums, rows, NULL, cols, dz_panel);
+        for (size_t i = 0; i < count; i++) NNC_FN(settle)(db + row + i, sums[i], (real)rate);
     }
 }
 
