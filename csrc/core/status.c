@@ -18,6 +18,14 @@ const char *nnc_activation_name(nnc_activation activation)
     return names[activation];
 }
 
+const char *nnc_function_name(nnc_function function)
+{
+#define NAME(suffix, name) [NNC_FUNCTION_##suffix] = #name,
+    static const char *const names[NNC_FUNCTION_COUNT] = {NNC_FUNCTION_LIST(NAME)};
+#undef NAME
+    return names[function];
+}
+
 size_t nnc_dtype_size(nnc_dtype dtype)
 {
 #define SIZE(name, type, numpy_name) [name] = sizeof(type),
