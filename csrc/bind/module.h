@@ -2,7 +2,8 @@
  *   module.c    creates the module and imports NumPy's C API
  *   arrays.c    looks at an array's dtype, flags, shape, overlap
  *   errors.c    turns a status of the core, or an unknown name, into an exception
- *   steps.c     the tutorial's single steps;   training.c   training, random numbers, the CPU */
+ *   elementwise.c   functions of each element;   steps.c   the tutorial's other single steps
+ *   training.c  training, random numbers, the CPU */
 #ifndef NNC_BIND_MODULE_H
 #define NNC_BIND_MODULE_H
 
@@ -22,7 +23,10 @@
 
 #include "nnc.h"
 
-extern PyMethodDef nnc_step_methods[], nnc_training_methods[];
+extern PyMethodDef nnc_elementwise_methods[], nnc_step_methods[], nnc_training_methods[];
+
+#define NNC_METHOD(name) \
+    {#name, (PyCFunction)(void (*)(void))name, METH_VARARGS | METH_KEYWORDS, name##_doc}
 
 /* ------------------------------------------------------------------------------ arrays.c */
 
@@ -70,6 +74,10 @@ bool nnc_check(nnc_status status);
 PyObject *nnc_activation_names(void);
 /* The activation of that name; false with ValueError, which says what the argument is called. */
 bool nnc_find_activation(PyObject *name, const char *argument, nnc_activation *activation);
+
+/* The names of all functions, a tuple; and the function of that name, or false with ValueError. */
+PyObject *nnc_function_names(void);
+bool nnc_find_function(PyObject *name, nnc_function *function);
 
 /* ------------------------------------------------------------------------------------ GIL */
 

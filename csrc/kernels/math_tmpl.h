@@ -12,7 +12,9 @@
 #if NNC_REAL_IS_DOUBLE
 #define EXP_LOW -746.0
 #define EXP_HIGH 710.0
-#define SIGMOID_LOW -752.0 /* below it even x e^x is 0 */
+#define EXP_ZERO -745.13321910194122 /* up to it e^x rounds to 0, */
+#define SIGMOID_LOW -744.4           /* and from here on to LEAST */
+#define SILU_LOW -752.0              /* below it x e^x rounds to 0 */
 #define SIGMOID_HIGH 40.0
 #define EXPM1_LOW -40.0
 #define TANH_HIGH 20.0
@@ -27,10 +29,13 @@
 #define SQRT_HALF 0.70710678118654752
 #define SQRT_2 1.4142135623730951
 #define NORMAL_MIN 0x1p-1022
+#define LEAST 0x1p-1074
 #else
 #define EXP_LOW -104.0f
 #define EXP_HIGH 89.0f
-#define SIGMOID_LOW -109.0f
+#define EXP_ZERO -103.972084f
+#define SIGMOID_LOW -103.2f
+#define SILU_LOW -109.0f
 #define SIGMOID_HIGH 20.0f
 #define EXPM1_LOW -20.0f
 #define TANH_HIGH 10.0f
@@ -45,10 +50,10 @@
 #define SQRT_HALF 0.707106781f
 #define SQRT_2 1.41421356f
 #define NORMAL_MIN 0x1p-126f
+#define LEAST 0x1p-149f
 #endif
 #define UNIT ((real)((NNC_FN(uint))1 << MANTISSA)) /* where neighbours differ by 1 */
-#define ROUNDER \
-    (UNIT + UNIT / 2) /* adding it rounds to an integer, and leaves that in the low bits */
+#define ROUNDER (UNIT + UNIT / 2)                  /* adding it leaves an integer in the low bits */
 
 #define V_INFINITY v_set1((real)__builtin_inf())
 #define V_NAN v_set1((real)__builtin_nan(""))
@@ -174,31 +179,34 @@ static NNC_ALWAYS_INLINE vreal v_expm1(vreal x)
 }
 
 /* 1 / (1 + e^-x) = u / d, where e^-x = e^r / u, u = 2^-k = u1 u2 and d = 1 + u + (e^r - 1). Few
- * steps lead from x to d; u is known early, and so is what lies outside [low, high], where r = 0.
- * Returns d. */
-static NNC_ALWAYS_INLINE vreal v_logistic(vreal x, vreal *u, vreal *u1, vreal *u2)
+ * steps lead from x to d; u is known early. Where `outside`, r = 0 and u is `limit`. Returns d. */
+static NNC_ALWAYS_INLINE vreal v_logistic(vreal x, vint outside, vreal limit, vreal *u, vreal *u1,
+                                          vreal *u2)
 {
     vuint k;
-    vint large = x > v_set1(SIGMOID_HIGH), outside = large | (x < v_set1(SIGMOID_LOW));
     vreal low, r = v_keep(~outside, v_reduce(-1, x, v_set1(0), &k, &low));
     v_halve_power(-k, u1, u2);
-    *u = v_select(outside, v_keep(large, v_set1(4 * UNIT)), *u1 * *u2);
+    *u = v_select(outside, limit, *u1 * *u2);
     vreal sum = *u + 1, lost = *u - (sum - 1);
     return sum + v_exp_rest(r, r + lost);
 }
 
 static NNC_ALWAYS_INLINE vreal v_sigmoid(vreal x)
 {
-    vreal u, u1, u2, d = v_logistic(x, &u, &u1, &u2);
+    vint large = x > v_set1(SIGMOID_HIGH), small = x < v_set1(SIGMOID_LOW);
+    vreal limit = v_keep(x > v_set1(EXP_ZERO), v_set1(LEAST));
+    limit = v_select(large, v_set1(4 * UNIT), limit);
+    vreal u, u1, u2, d = v_logistic(x, large | small, limit, &u, &u1, &u2);
     return u / d;
 }
 
 /* x / (1 + e^-x); x u may leave the range of normal numbers where u doesn't. */
 static NNC_ALWAYS_INLINE vreal v_silu(vreal x)
 {
-    vreal u, u1, u2, d = v_logistic(x, &u, &u1, &u2), y = x * u1 * u2 / d;
-    y = v_select(x > v_set1(SIGMOID_HIGH), x, y);
-    return v_select(x < v_set1(SIGMOID_LOW), v_set1(-0.0), y);
+    vint large = x > v_set1(SIGMOID_HIGH), small = x < v_set1(SILU_LOW);
+    vreal u, u1, u2, d = v_logistic(x, large | small, v_set1(1), &u, &u1, &u2);
+    vreal y = v_select(large, x, x * u1 * u2 / d);
+    return v_select(small, v_set1(-0.0), y);
 }
 
 /* With y = e^(-2 |x|) - 1: tanh |x| = q = -y / (2 + y), and 1 / (2 + y) = (1 + q) / 2 gives what
@@ -383,7 +391,9 @@ static NNC_ALWAYS_INLINE vreal v_gelu(vreal x)
 
 #undef EXP_LOW
 #undef EXP_HIGH
+#undef EXP_ZERO
 #undef SIGMOID_LOW
+#undef SILU_LOW
 #undef SIGMOID_HIGH
 #undef EXPM1_LOW
 #undef TANH_HIGH
@@ -398,6 +408,7 @@ static NNC_ALWAYS_INLINE vreal v_gelu(vreal x)
 #undef SQRT_HALF
 #undef SQRT_2
 #undef NORMAL_MIN
+#undef LEAST
 #undef UNIT
 #undef ROUNDER
 #undef V_INFINITY

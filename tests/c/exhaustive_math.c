@@ -59,9 +59,10 @@ static bool alike(const float *y, const float *z, size_t *where)
 
 static void check_block(outcome *out, nnc_function f, double (*exact)(double), const float *x)
 {
-    static float y[BLOCK], fused[BLOCK], opposite[BLOCK];
+    static float y[BLOCK], fused[BLOCK], opposite[BLOCK], nearest[BLOCK];
     static double expected[BLOCK];
     for (size_t i = 0; i < BLOCK; i++) expected[i] = exact((double)x[i]);
+    for (size_t i = 0; i < BLOCK; i++) nearest[i] = (float)expected[i];
     nnc_cpu cpu = nnc_cpu_info();
     bool seen_fused = false;
     for (size_t s = 0; cpu.available[s]; s++) {
@@ -81,6 +82,7 @@ static void check_block(outcome *out, nnc_function f, double (*exact)(double), c
             continue;
         }
         for (size_t i = 0; i < BLOCK; i++) {
+            if (y[i] == nearest[i] && y[i] != 0) continue; /* at most half a unit off */
             double ulps = ulps_of(y[i], expected[i]);
             if (ulps > out->worst[fma].ulps) out->worst[fma] = (extreme){ulps, x[i]};
             if (ulps > most_ulps(f)) fail(out, "inaccurate", isa, x[i], y[i]);
