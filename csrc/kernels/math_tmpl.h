@@ -179,15 +179,17 @@ static NNC_ALWAYS_INLINE vreal v_expm1(vreal x)
 }
 
 /* 1 / (1 + e^-x) = u / d, where e^-x = e^r / u, u = 2^-k = u1 u2 and d = 1 + u + (e^r - 1). Few
- * steps lead from x to d; u is known early. Where `outside`, r = 0 and u is `limit`. Returns d. */
-static NNC_ALWAYS_INLINE vreal v_logistic(vreal x, vint outside, vreal limit, vreal *u, vreal *u1,
-                                          vreal *u2)
+ * steps lead from x to d; u is known early. Where `outside`, r = 0 and u is `limit`. Returns d,
+ * with one rounding less where `better`. */
+static NNC_ALWAYS_INLINE vreal v_logistic(vreal x, vint outside, vreal limit, bool better, vreal *u,
+                                          vreal *u1, vreal *u2)
 {
     vuint k;
     vreal low, r = v_keep(~outside, v_reduce(-1, x, v_set1(0), &k, &low));
     v_halve_power(-k, u1, u2);
     *u = v_select(outside, limit, *u1 * *u2);
     vreal sum = *u + 1, lost = *u - (sum - 1);
+    if (better) return sum + (r + v_exp_rest(r, low + lost));
     return sum + v_exp_rest(r, r + lost);
 }
 
@@ -196,7 +198,7 @@ static NNC_ALWAYS_INLINE vreal v_sigmoid(vreal x)
     vint large = x > v_set1(SIGMOID_HIGH), small = x < v_set1(SIGMOID_LOW);
     vreal limit = v_keep(x > v_set1(EXP_ZERO), v_set1(LEAST));
     limit = v_select(large, v_set1(4 * UNIT), limit);
-    vreal u, u1, u2, d = v_logistic(x, large | small, limit, &u, &u1, &u2);
+    vreal u, u1, u2, d = v_logistic(x, large | small, limit, false, &u, &u1, &u2);
     return u / d;
 }
 
@@ -204,7 +206,7 @@ static NNC_ALWAYS_INLINE vreal v_sigmoid(vreal x)
 static NNC_ALWAYS_INLINE vreal v_silu(vreal x)
 {
     vint large = x > v_set1(SIGMOID_HIGH), small = x < v_set1(SILU_LOW);
-    vreal u, u1, u2, d = v_logistic(x, large | small, v_set1(1), &u, &u1, &u2);
+    vreal u, u1, u2, d = v_logistic(x, large | small, v_set1(1), true, &u, &u1, &u2);
     vreal y = v_select(large, x, x * u1 * u2 / d);
     return v_select(small, v_set1(-0.0), y);
 }
