@@ -1,11 +1,11 @@
 /* math_tmpl.h - the functions of NNC_FUNCTION_LIST on vectors, the same bits on every ISA with FMA.
  *
  * All take every number: NaN gives NaN, infinities and zeros their limits; odd functions are odd
- * to the last bit. The error is below 1 ulp for exp and below 2 ulps for the others, subnormal
- * results included, with and without FMA: tests/c/exhaustive_math.c, tests/oracle_math.py.
+ * to the last bit. The error is at most 1 ulp for exp and 2 ulps for the others, subnormal results
+ * included, with and without FMA: tests/c/exhaustive_math.c, tests/oracle_math.py.
  *
- * The polynomials are least-squares fits at Chebyshev nodes (computed with 40 digits); beside each
- * is the relative error of what it approximates, with the coefficients as they stand here.
+ * The polynomials are fits at Chebyshev nodes, computed with 40 digits or more; beside each is the
+ * error that it alone makes in the result, relatively, with its coefficients as they stand here.
  *
  * Where one rounding more would be too many, a number is a sum of two vectors, the second of them
  * what the first one's rounding lost. */
