@@ -24,11 +24,11 @@ bool nnc_check(nnc_status status)
     return false;
 }
 
-PyObject *nnc_activation_names(void)
+static PyObject *tuple_of_names(const char *const *texts, int n)
 {
-    PyObject *names = PyTuple_New(NNC_ACT_COUNT);
-    for (int i = 0; names && i < NNC_ACT_COUNT; i++) {
-        PyObject *name = PyUnicode_FromString(nnc_activation_name(i));
+    PyObject *names = PyTuple_New(n);
+    for (int i = 0; names && i < n; i++) {
+        PyObject *name = PyUnicode_FromString(texts[i]);
         if (!name) {
             Py_CLEAR(names);
             break;
@@ -36,6 +36,20 @@ PyObject *nnc_activation_names(void)
         PyTuple_SET_ITEM(names, i, name);
     }
     return names;
+}
+
+PyObject *nnc_activation_names(void)
+{
+    const char *texts[NNC_ACT_COUNT];
+    for (int i = 0; i < NNC_ACT_COUNT; i++) texts[i] = nnc_activation_name(i);
+    return tuple_of_names(texts, NNC_ACT_COUNT);
+}
+
+PyObject *nnc_function_names(void)
+{
+    const char *texts[NNC_FUNCTION_COUNT];
+    for (int i = 0; i < NNC_FUNCTION_COUNT; i++) texts[i] = nnc_function_name(i);
+    return tuple_of_names(texts, NNC_FUNCTION_COUNT);
 }
 
 /* The known name most like this one in whatever case, a list of at most one str; NULL with an
@@ -113,4 +127,16 @@ bool nnc_find_optimizer(const char *name, nnc_optimizer *optimizer)
     int i = find_name("optimizer", name, optimizer_name, NNC_OPTIMIZER_COUNT);
     *optimizer = (nnc_optimizer)i;
     return i >= 0;
+}
+
+bool nnc_find_function(PyObject *name, nnc_function *function)
+{
+    for (int i = 0; PyUnicode_Check(name) && i < NNC_FUNCTION_COUNT; i++) {
+        if (PyUnicode_CompareWithASCIIString(name, nnc_function_name(i)) == 0) {
+            *function = (nnc_function)i;
+            return true;
+        }
+    }
+    PyErr_Format(PyExc_ValueError, "no function %R", name);
+    return false;
 }

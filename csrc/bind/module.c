@@ -4,9 +4,18 @@
 
 #include <stdlib.h>
 
+/* Takes the tuple of names, which may be NULL with an exception. */
+static bool add_names(PyObject *module, const char *attribute, PyObject *names)
+{
+    bool added = names && PyModule_AddObjectRef(module, attribute, names) == 0;
+    Py_XDECREF(names);
+    return added;
+}
+
 static int exec(PyObject *module)
 {
     if (PyArray_ImportNumPyAPI() < 0) return -1;
+    if (PyModule_AddFunctions(module, nnc_elementwise_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, nnc_step_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, nnc_training_methods) < 0) return -1;
     PyObject *engine = PyType_FromModuleAndSpec(module, &nnc_engine_spec, NULL);
@@ -15,10 +24,8 @@ static int exec(PyObject *module)
     if (typed < 0) return -1;
     if (PyModule_AddFunctions(module, nnc_thread_methods) < 0) return -1;
     if (PyModule_AddIntConstant(module, "MAX_THREADS", NNC_MAX_THREADS) < 0) return -1;
-    PyObject *activations = nnc_activation_names();
-    int added = activations ? PyModule_AddObjectRef(module, "ACTIVATIONS", activations) : -1;
-    Py_XDECREF(activations);
-    if (added < 0) return -1;
+    if (!add_names(module, "ACTIVATIONS", nnc_activation_names())) return -1;
+    if (!add_names(module, "FUNCTIONS", nnc_function_names())) return -1;
     const char *isa = getenv("NNC_ISA");
     if (nnc_select_isa(isa)) return 0;
     nnc_select_isa(NULL);

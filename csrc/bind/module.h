@@ -3,9 +3,9 @@
  *   arrays.c    looks at an array's dtype, flags, shape, overlap
  *   errors.c    turns a status of the core, or an unknown name, into an exception
  *   monitor.c   lets Python act while the core trains
- *   steps.c     the tutorial's single steps;   training.c   training, random numbers, the CPU
- *   engine.c    the type Engine: a network that trains in batches and predicts
- *   threads.c   the number of threads */
+ *   elementwise.c   functions of each element;   steps.c   the tutorial's other single steps
+ *   training.c  training, random numbers, the CPU;   threads.c   the number of threads
+ *   engine.c    the type Engine: a network that trains in batches and predicts */
 #ifndef NNC_BIND_MODULE_H
 #define NNC_BIND_MODULE_H
 
@@ -25,7 +25,11 @@
 
 #include "nnc.h"
 
-extern PyMethodDef nnc_step_methods[], nnc_training_methods[], nnc_thread_methods[];
+extern PyMethodDef nnc_elementwise_methods[], nnc_step_methods[], nnc_training_methods[],
+    nnc_thread_methods[];
+
+#define NNC_METHOD(name) \
+    {#name, (PyCFunction)(void (*)(void))name, METH_VARARGS | METH_KEYWORDS, name##_doc}
 
 /* ------------------------------------------------------------------------------ arrays.c */
 
@@ -113,6 +117,10 @@ bool nnc_seed_rng(nnc_rng *rng, PyObject *seed);
 /* ------------------------------------------------------------------------------ engine.c */
 
 extern PyType_Spec nnc_engine_spec;
+
+/* The names of all functions, a tuple; and the function of that name, or false with ValueError. */
+PyObject *nnc_function_names(void);
+bool nnc_find_function(PyObject *name, nnc_function *function);
 
 /* ------------------------------------------------------------------------------------ GIL */
 

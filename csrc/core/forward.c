@@ -3,6 +3,13 @@
 #include "core/fpmode.h"
 #include "core/network.h"
 
+void nnc_map(nnc_dtype dtype, nnc_function f, void *y, const void *x, size_t n)
+{
+    nnc_fpmode caller = nnc_fpmode_enter();
+    nnc_kernels_for(dtype)->map[f](y, x, n);
+    nnc_fpmode_leave(caller);
+}
+
 void nnc_activate(nnc_dtype dtype, nnc_activation f, void *a, const void *z, size_t n)
 {
     nnc_fpmode caller = nnc_fpmode_enter();

@@ -42,6 +42,14 @@ size_t nnc_optimizer_state(nnc_optimizer optimizer)
     return states[optimizer];
 }
 
+const char *nnc_function_name(nnc_function function)
+{
+#define NAME(suffix, name) [NNC_FUNCTION_##suffix] = #name,
+    static const char *const names[NNC_FUNCTION_COUNT] = {NNC_FUNCTION_LIST(NAME)};
+#undef NAME
+    return names[function];
+}
+
 size_t nnc_dtype_size(nnc_dtype dtype)
 {
 #define SIZE(name, type, numpy_name) [name] = sizeof(type),

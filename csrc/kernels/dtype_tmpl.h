@@ -12,11 +12,13 @@
 #include "kernels/outer_tmpl.h"
 #include "kernels/row_tmpl.h"
 
+#define NNC_MAP(id, name) [NNC_FUNCTION_##id] = NNC_FN(map_##name),
 #define NNC_ACTIVATE(id, name, ...) [NNC_ACT_##id] = NNC_FN(activate_##name),
 #define NNC_ACTIVATE_BACKWARD(id, name, ...) [NNC_ACT_##id] = NNC_FN(activate_backward_##name),
 #define NNC_LOSS(id, name) [NNC_LOSS_##id] = NNC_FN(loss_##name),
 
 const nnc_kernels NNC_FN(nnc_kernels) = {
+    .map = {NNC_FUNCTION_LIST(NNC_MAP)},
     .activate = {NNC_ACTIVATION_LIST(NNC_ACTIVATE)},
     .activate_backward = {NNC_ACTIVATION_LIST(NNC_ACTIVATE_BACKWARD)},
     .dense_forward = NNC_FN(dense_forward),

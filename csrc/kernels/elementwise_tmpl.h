@@ -1,5 +1,5 @@
 /* elementwise_tmpl.h - kernels that treat each element, or each lane of a sum, on its own:
- * activations, classes, sums, and the steps on the parameter block.
+ * functions, activations, classes, sums, and the steps on the parameter block.
  *
  * Each is a loop over whole vectors and one partial vector at the end. at() and put() hide which:
  * they move `count` elements, VLEN in all but the last round. */
@@ -21,6 +21,18 @@ static NNC_ALWAYS_INLINE void put(real *p, vreal x, size_t count)
 
 #define NNC_FOR_VECTORS(i, count, n) \
     for (size_t i = 0, count; count = nnc_min((n) - i, VLEN), i < (n); i += count)
+
+/* ---------------------------------------------------------------------------- functions */
+
+#define NNC_DEFINE_MAP(id, name)                                                     \
+    static void NNC_FN(map_##name)(void *y_, const void *x_, size_t n)               \
+    {                                                                                \
+        real *y = y_;                                                                \
+        const real *x = x_;                                                          \
+        NNC_FOR_VECTORS (i, count, n) put(y + i, v_##name(at(x + i, count)), count); \
+    }
+
+NNC_FUNCTION_LIST(NNC_DEFINE_MAP)
 
 /* -------------------------------------------------------------------------- activations */
 

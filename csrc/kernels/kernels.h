@@ -35,6 +35,9 @@ typedef struct {
 } nnc_adam;
 
 typedef struct {
+    /* y (n) = f(x); y may be x. */
+    void (*map[NNC_FUNCTION_COUNT])(void *y, const void *x, size_t n);
+
     /* a (n) = f(z); a may be z. */
     void (*activate[NNC_ACT_COUNT])(void *a, const void *z, size_t n);
     /* dz (n) = da * f'(z), f' from a = f(z); dz may be da or a. */
