@@ -7,6 +7,7 @@
 #include "kernels/loss_tmpl.h"
 #include "kernels/dense_tmpl.h"
 #include "kernels/weights_tmpl.h"
+#include "kernels/tiny_tmpl.h"
 
 #define NNC_ACTIVATE(id, name, ...) [NNC_ACT_##id] = NNC_FN(activate_##name),
 #define NNC_ACTIVATE_BACKWARD(id, name, ...) [NNC_ACT_##id] = NNC_FN(activate_backward_##name),
@@ -31,4 +32,5 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .descend = NNC_FN(descend),
     .update = NNC_FN(update),
     .first_nonfinite = NNC_FN(first_nonfinite),
+    .train_tiny = NNC_FN(train_tiny),
 };

@@ -22,6 +22,9 @@
 /* The most slices a batch is cut into: a power of two. */
 enum { NNC_MAX_SLICES = 8 };
 
+/* The largest network and batch that train_tiny takes. */
+enum { NNC_TINY_INPUTS = 4, NNC_TINY_HIDDEN = 8, NNC_TINY_SAMPLES = 8 };
+
 typedef struct {
     /* a (n) = f(z); a may be z. */
     void (*activate[NNC_ACT_COUNT])(void *a, const void *z, size_t n);
@@ -71,6 +74,16 @@ typedef struct {
     void (*update)(void *params, const void *grads, double rate, size_t n);
     /* *index of the first NaN or infinity in x (n); n where there is none. */
     void (*first_nonfinite)(size_t *index, const void *x, size_t n);
+
+    /* `epochs` steps of the other kernels at once, with their bits: params, laid out as the two
+     * layers say (at most NNC_TINY_INPUTS - NNC_TINY_HIDDEN - 1), are trained in place on x (n_in,
+     * m) and y (m), 1 <= m <= NNC_TINY_SAMPLES, which repeat their last sample up to NNC_LINE
+     * bytes a row. cost and hits (epochs) get the loss and the right samples of each epoch before
+     * its update; hits may be NULL. Where one of them or of params is not finite in the end, all
+     * of them are worthless. */
+    void (*train_tiny)(void *params, const nnc_layer *layers, nnc_loss loss, const void *x,
+                       const void *y, size_t m, size_t ld, double rate, size_t epochs, double *cost,
+                       double *hits);
 } nnc_kernels;
 
 /* The ISAs, slowest first. X(name): kernels/name.c defines nnc_kernels_f32_name and _f64_name. */
