@@ -24,8 +24,9 @@ bool nnc_tiny_epochs(const nnc_network_plan *network, const void *xs, const void
     double last[MOST_PARAMS], next[MOST_PARAMS]; /* of either dtype */
 
     memcpy(last, params, bytes);
-    plan->kernels->train_tiny(last, net->layers, network->loss, xs, ys, plan->m, plan->ld, rate,
-                              epochs - 1, costs, accuracy ? hits : NULL);
+    if (epochs > 1) /* a call costs as much as an epoch */
+        plan->kernels->train_tiny(last, net->layers, network->loss, xs, ys, plan->m, plan->ld, rate,
+                                  epochs - 1, costs, accuracy ? hits : NULL);
     memcpy(next, last, bytes);
     plan->kernels->train_tiny(next, net->layers, network->loss, xs, ys, plan->m, plan->ld, rate, 1,
                               &costs[epochs - 1], accuracy ? &hits[epochs - 1] : NULL);
