@@ -43,4 +43,20 @@ void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_sl
 bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
                         const void *params, void *grads, nnc_pacer *pacer);
 
+/* Whether one kernel does whole epochs: a question of the sizes alone. */
+bool nnc_is_tiny(const nnc_network_plan *network);
+
+/* 1 to NNC_TINY_EPOCHS epochs of a tiny network on packed xs and ys, with the bits that single
+ * steps would have. params are trained in place, `before` gets those before the last update, cost
+ * and accuracy (or NULL) an entry per epoch. False, with nothing written, where anything was not
+ * finite. */
+enum { NNC_TINY_EPOCHS = 512 };
+bool nnc_tiny_epochs(const nnc_network_plan *network, const void *xs, const void *ys, void *params,
+                     void *before, double learning_rate, size_t epochs, double *cost,
+                     double *accuracy);
+
+/* nnc_train, which takes the short way for tiny networks, or else the long way for all. */
+nnc_status nnc_train_either_way(const nnc_training *training, void *params, double *cost,
+                                double *accuracy, size_t *done, bool short_way);
+
 #endif

@@ -12,6 +12,9 @@
 #include "core/network.h"
 #include "core/team.h"
 
+/* What an epoch of a tiny network costs, in multiply-adds. */
+enum { TINY_WORK = 1 << 10 };
+
 /* A second thread pays above about this many multiply-adds an epoch (20 us). */
 enum { PARALLEL_WORK = 1 << 18 };
 
@@ -23,6 +26,7 @@ typedef struct {
     void *grads;               /* (n_slices, n_params) */
     nnc_workspace *workspaces; /* one a thread */
     size_t n_threads;
+    bool tiny;
     double costs[NNC_MAX_SLICES], hits[NNC_MAX_SLICES];
     double *cost, *accuracy; /* the histories */
     nnc_pacer pacer;         /* of rank 0 */
@@ -92,6 +96,33 @@ static double record(run *r, size_t epoch, double cost)
     return r->accuracy[epoch];
 }
 
+/* The epochs of a tiny network, up to some that diverge or that the monitor wants no more:
+ * run_epochs goes on from there. Returns their number. */
+static size_t run_tiny(run *r)
+{
+    const nnc_training *t = r->training;
+    const nnc_monitor *monitor = &t->monitor;
+    size_t epoch = 0;
+    while (epoch < t->epochs) {
+        size_t n = nnc_min(t->epochs - epoch, NNC_TINY_EPOCHS);
+        if (monitor->at_epoch && monitor->every) {
+            size_t until_due = (monitor->every - epoch % monitor->every) % monitor->every;
+            n = nnc_min(n, until_due + 1);
+        }
+        double *cost = r->cost + epoch, *accuracy = r->accuracy ? r->accuracy + epoch : NULL;
+        if (!nnc_pacer_tick(&r->pacer, n * TINY_WORK) ||
+            !nnc_tiny_epochs(&r->network, r->xs, r->ys, r->params[0], r->params[1],
+                             t->learning_rate, n, cost, accuracy))
+            break;
+        epoch += n;
+        r->pacer.epoch = epoch;
+        r->pacer.cost = cost[n - 1];
+        nnc_pacer_report(&r->pacer, monitor, epoch - 1, cost[n - 1],
+                         accuracy ? accuracy[n - 1] : NAN, r->params[0]);
+    }
+    return epoch;
+}
+
 /* Every thread runs the same loop and takes the same decisions, from values that nobody writes
  * between the barrier before them and the next; rank 0 also keeps the histories and talks to the
  * monitor, even while it waits for the others. */
@@ -105,7 +136,7 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
     nnc_slice share = share_of(r, team, rank);
     void (*idle)(void *) = rank == 0 && r->pacer.monitor ? nnc_pacer_poll : NULL;
     nnc_status status = NNC_OK;
-    size_t now = 0, epoch = 0;
+    size_t now = 0, epoch = r->tiny ? run_tiny(r) : 0;
 
     while (epoch < t->epochs) {
         run_slices(r, team, rank, r->params[now]);
@@ -219,6 +250,12 @@ static bool start_parameters(run *r, const void *params)
 nnc_status nnc_train(const nnc_training *training, void *params, double *cost, double *accuracy,
                      size_t *done)
 {
+    return nnc_train_either_way(training, params, cost, accuracy, done, true);
+}
+
+nnc_status nnc_train_either_way(const nnc_training *training, void *params, double *cost,
+                                double *accuracy, size_t *done, bool short_way)
+{
     const nnc_net *net = training->net;
     const nnc_layer *last = &net->layers[net->n_layers - 1];
     run r = {.training = training, .cost = cost, .accuracy = accuracy};
@@ -231,6 +268,7 @@ nnc_status nnc_train(const nnc_training *training, void *params, double *cost, d
     for (size_t l = 0; l < net->n_layers; l++)
         r.network.max_width = nnc_max(r.network.max_width, net->layers[l].n_in);
     r.n_threads = threads_that_pay(training, &r.network.plan);
+    r.tiny = short_way && nnc_is_tiny(&r.network);
 
     nnc_arena arena = {0};
     lay_out(&r, &arena);

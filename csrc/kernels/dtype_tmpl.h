@@ -11,6 +11,7 @@
 #include "kernels/transpose_tmpl.h"
 #include "kernels/outer_tmpl.h"
 #include "kernels/row_tmpl.h"
+#include "kernels/tiny_tmpl.h"
 
 #define NNC_MAP(id, name) [NNC_FUNCTION_##id] = NNC_FN(map_##name),
 #define NNC_ACTIVATE(id, name, ...) [NNC_ACT_##id] = NNC_FN(activate_##name),
@@ -46,4 +47,5 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .adam = NNC_FN(adam),
     .update = NNC_FN(update),
     .first_nonfinite = NNC_FN(first_nonfinite),
+    .train_tiny = NNC_FN(train_tiny),
 };

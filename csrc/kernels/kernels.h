@@ -30,6 +30,9 @@ enum { NNC_PANEL = 32 };
  * of their own: their weights' gradients in panels are summed like a bias. */
 enum { NNC_REST = 4 };
 
+/* The largest network and batch that train_tiny takes. */
+enum { NNC_TINY_INPUTS = 4, NNC_TINY_HIDDEN = 8, NNC_TINY_SAMPLES = 8 };
+
 typedef struct {
     double scale, beta_1, beta_2, rate, correction, epsilon;
 } nnc_adam;
@@ -124,6 +127,16 @@ typedef struct {
     void (*update)(void *params, const void *grads, double rate, size_t n);
     /* *index of the first NaN or infinity in x (n); n where there is none. */
     void (*first_nonfinite)(size_t *index, const void *x, size_t n);
+
+    /* `epochs` steps of the other kernels at once, with their bits: params, laid out as the two
+     * layers say (at most NNC_TINY_INPUTS - NNC_TINY_HIDDEN - 1), are trained in place on x (n_in,
+     * m) and y (m), 1 <= m <= NNC_TINY_SAMPLES, which repeat their last sample up to NNC_LINE
+     * bytes a row. cost and hits (epochs) get the loss and the right samples of each epoch before
+     * its update; hits may be NULL. Where one of them or of params is not finite in the end, all
+     * of them are worthless. */
+    void (*train_tiny)(void *params, const nnc_layer *layers, nnc_loss loss, const void *x,
+                       const void *y, size_t m, size_t ld, double rate, size_t epochs, double *cost,
+                       double *hits);
 } nnc_kernels;
 
 /* The ISAs, slowest first. X(name): kernels/name.c defines nnc_kernels_f32_name and _f64_name. */

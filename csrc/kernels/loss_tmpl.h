@@ -94,6 +94,11 @@ NNC_LOSS_LIST(NNC_DEFINE_LOSS)
 /* Cross-entropy after sigmoid, where p = sigmoid(z): -log p = softplus(-z), -log(1 - p) =
  * softplus(z), so the loss is softplus(z) - y z, and its derivative by z is p - y. The large terms
  * max(z, 0) and y z meet first, or the loss of a sample that is right would drown in them. */
+static NNC_ALWAYS_INLINE vreal NNC_FN(l_from_logits)(vreal z, vreal y)
+{
+    return v_fma(-y, z, v_keep(z > 0, z)) + v_softplus_tail(z);
+}
+
 static void NNC_FN(loss_from_logits)(double *sum, void *dz_, void *y_hat_, const void *z_,
                                      const void *y_, size_t n)
 {
@@ -103,8 +108,7 @@ static void NNC_FN(loss_from_logits)(double *sum, void *dz_, void *y_hat_, const
     size_t part = 0;
     NNC_FOR_VECTORS (i, count, n) {
         vreal logit = at(z + i, count), target = at(y + i, count), p = v_sigmoid(logit);
-        vreal linear = v_fma(-target, logit, v_keep(logit > 0, logit));
-        vreal loss = linear + v_softplus_tail(logit);
+        vreal loss = NNC_FN(l_from_logits)(logit, target);
         parts[part] += v_keep(v_first(count), loss);
         part = (part + 1) % PARTS;
         put(y_hat + i, p, count);
