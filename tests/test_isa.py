@@ -1,4 +1,4 @@
-"""The choice of kernels: by CPU, by NNC_ISA; and that no other code uses their instructions."""
+"""The choice of kernels: by CPU, by NNC_ISA."""
 
 import os
 import re
@@ -64,23 +64,3 @@ def test_all_kernels_with_fma_give_the_same_bits():
         seen.add(b"".join(np.asarray(part).tobytes() for part in parts))
     _core.select_isa("")
     assert len(seen) == 1
-
-
-def test_wide_instructions_stand_only_in_functions_of_their_isa():
-    """Those of 'generic' are compiled for AVX and FMA too."""
-    listing = subprocess.run(
-        ["objdump", "-d", "--no-show-raw-insn", _core.__file__],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    function, stray, wide = "", set(), set()
-    for line in listing.splitlines():
-        if header := re.match(r"^[0-9a-f]+ <([^>]+)>:", line):
-            function = header[1]
-        elif re.match(r"^\s+[0-9a-f]+:\s+v[a-z]", line) and "verr" not in line:
-            isa = re.search(r"_(generic|avx2|avx512)\b", function.split(".")[0])
-            if not isa:
-                stray.add(function)
-            if "zmm" in line:
-                wide.add(isa and isa[1])
-    assert not stray
-    assert wide <= {"avx512"}
