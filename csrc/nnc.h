@@ -137,8 +137,8 @@ typedef struct {
 } nnc_cpu;
 
 /* Chooses the kernels: `name`, or the fastest this CPU runs where name is NULL or "".
- * "generic" means "baseline" on a CPU without FMA. False, with nothing changed, where the name
- * is unknown or the CPU lacks the instructions. */
+ * "generic" means "baseline" on a CPU without FMA, and "neon" on aarch64. False, with nothing
+ * changed, where the name is unknown or the CPU lacks the instructions. */
 bool nnc_select_isa(const char *name);
 nnc_cpu nnc_cpu_info(void);
 

@@ -29,7 +29,7 @@ LIBC = {
 ALLOWED = {
     "csrc/nnc.h": {"stdbool.h", "stddef.h", "stdint.h"},
     "csrc/core": LIBC | {"nnc.h", "core/", "kernels/kernels.h"},
-    "csrc/kernels": {"nnc.h", "core/base.h", "kernels/", "string.h", "immintrin.h"},
+    "csrc/kernels": {"nnc.h", "core/base.h", "kernels/", "string.h", "immintrin.h", "arm_neon.h"},
     "csrc/bind": {"nnc.h", "bind/", "Python.h", "numpy/arrayobject.h", "stdlib.h", "string.h"},
 }
 
@@ -43,7 +43,7 @@ ONLY = [
     (r"\b(malloc|calloc|realloc|aligned_alloc)\(", "csrc/core/arena.c"),
     (r"#include \"kernels/\w+_tmpl.h\"",
      "csrc/kernels/all_tmpl.h csrc/kernels/dtype_tmpl.h csrc/kernels/baseline.c "
-     "csrc/kernels/generic.c csrc/kernels/avx2.c csrc/kernels/avx512.c"),
+     "csrc/kernels/generic.c csrc/kernels/avx2.c csrc/kernels/avx512.c csrc/kernels/neon.c"),
 ]  # fmt: skip
 
 
@@ -73,21 +73,31 @@ def test_some_things_have_one_home(pattern, homes):
     assert found <= set(homes.split())
 
 
-def test_the_core_has_no_mutable_globals_but_three(tmp_path):
-    """The choice of kernels, the threads, and how many there should be.
-
-    Data and bss sections of every object, as the linker sees them.
-    """
-    mutable = set()
+@pytest.fixture(scope="module")
+def symbols(tmp_path_factory):
+    """{source: [(type, name)]} of the objects of core and kernels, as the linker sees them."""
+    target = tmp_path_factory.mktemp("objects") / "object.o"
+    command = ["gcc", "-std=c11", "-O1", "-fno-math-errno", "-fno-pie", f"-I{CSRC}"]
+    result = {}
     for path in sorted((CSRC / "core").glob("*.c")) + sorted((CSRC / "kernels").glob("*.c")):
-        target = tmp_path / "object.o"
-        subprocess.run(
-            ["gcc", "-std=c11", "-O1", "-fno-pie", f"-I{CSRC}", "-c", path, "-o", target],
-            check=True,
-        )
-        symbols = subprocess.run(["nm", target], capture_output=True, text=True, check=True).stdout
-        mutable |= {line.split()[2] for line in symbols.splitlines() if line.split()[-2] in "dDbBC"}
+        subprocess.run([*command, "-c", path, "-o", target], check=True)
+        listing = subprocess.run(["nm", target], capture_output=True, text=True, check=True).stdout
+        result[path] = [tuple(line.split()[-2:]) for line in listing.splitlines()]
+    return result
+
+
+def test_the_core_has_no_mutable_globals_but_three(symbols):
+    """The choice of kernels, the threads, and how many there should be."""
+    mutable = {name for pairs in symbols.values() for kind, name in pairs if kind in "dDbBC"}
     assert mutable == {"budget", "chosen", "pool"}
+
+
+def test_kernels_call_nothing_and_log_is_for_random_numbers(symbols):
+    for path, pairs in symbols.items():
+        undefined = {name for kind, name in pairs if kind == "U"}
+        if path.parent.name == "kernels":
+            assert undefined <= {"memcpy", "memset", "memmove"}, path.name
+        assert ("log" in undefined) == (path.name == "rng.c")
 
 
 @pytest.mark.parametrize("path", TEXT_FILES, ids=relative)

@@ -49,11 +49,21 @@ static const isa isas[] = {
     {"generic", TABLES(generic), has_fma, true, 16},
     {"avx2", TABLES(avx2), has_avx2, true, 32},
     {"avx512", TABLES(avx512), has_avx512, true, 64},
+#elif NNC_AARCH64
+    {"neon", TABLES(neon), always, true, 16},
 #endif
 };
 enum { ISA_COUNT = sizeof isas / sizeof *isas };
 
 static _Atomic(const isa *) chosen;
+
+/* What "generic" means where no table of that name runs: the first with FMA, or baseline. */
+static const isa *narrowest(void)
+{
+    for (size_t i = 0; i < ISA_COUNT; i++)
+        if (isas[i].fma && isas[i].runs_here()) return &isas[i];
+    return &isas[0];
+}
 
 /* The fastest of the ISAs below index `end` that runs here. */
 static const isa *fastest_below(size_t end)
@@ -74,7 +84,7 @@ bool nnc_select_isa(const char *name)
     if (!name || !*name) choice = fastest_below(ISA_COUNT);
     for (size_t i = 0; !choice && i < ISA_COUNT; i++)
         if (strcmp(name, isas[i].name) == 0 && isas[i].runs_here()) choice = &isas[i];
-    if (!choice && strcmp(name, "generic") == 0) choice = &isas[0];
+    if (!choice && strcmp(name, "generic") == 0) choice = narrowest();
     if (!choice) return false;
     atomic_store_explicit(&chosen, choice, memory_order_release);
     return true;

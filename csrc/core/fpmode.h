@@ -4,6 +4,8 @@
 #ifndef NNC_CORE_FPMODE_H
 #define NNC_CORE_FPMODE_H
 
+#include <stdint.h>
+
 #if defined(__x86_64__)
 
 typedef unsigned nnc_fpmode;
@@ -24,6 +26,34 @@ static inline nnc_fpmode nnc_fpmode_enter(void)
 static inline void nnc_fpmode_leave(nnc_fpmode caller)
 {
     if ((__builtin_ia32_stmxcsr() ^ caller) & ~0x3fu) nnc_fpmode_set(caller);
+}
+
+#elif defined(__aarch64__)
+
+typedef uint64_t nnc_fpmode;
+
+static inline nnc_fpmode nnc_fpmode_now(void)
+{
+    nnc_fpmode mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode)::"memory");
+    return mode;
+}
+
+static inline void nnc_fpmode_set(nnc_fpmode mode)
+{
+    __asm__ volatile("msr fpcr, %0" ::"r"(mode) : "memory");
+}
+
+static inline nnc_fpmode nnc_fpmode_enter(void)
+{
+    const nnc_fpmode caller = nnc_fpmode_now(); /* flags are in another register */
+    if (caller != 0) nnc_fpmode_set(0);
+    return caller;
+}
+
+static inline void nnc_fpmode_leave(nnc_fpmode caller)
+{
+    if (nnc_fpmode_now() != caller) nnc_fpmode_set(caller);
 }
 
 #else

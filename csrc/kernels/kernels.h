@@ -142,9 +142,15 @@ typedef struct {
 /* The ISAs, slowest first. X(name): kernels/name.c defines nnc_kernels_f32_name and _f64_name. */
 #if defined(__x86_64__)
 #define NNC_X86_64 1
+#define NNC_AARCH64 0
 #define NNC_ISA_LIST(X) X(baseline) X(generic) X(avx2) X(avx512)
+#elif defined(__aarch64__)
+#define NNC_X86_64 0
+#define NNC_AARCH64 1
+#define NNC_ISA_LIST(X) X(baseline) X(neon)
 #else
 #define NNC_X86_64 0
+#define NNC_AARCH64 0
 #define NNC_ISA_LIST(X) X(baseline)
 #endif
 

@@ -124,6 +124,10 @@ static NNC_ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c)
 {
 #if !NNC_FMA
     return a * b + c;
+#elif NNC_AARCH64 && NNC_REAL_IS_DOUBLE
+    return (vreal)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#elif NNC_AARCH64
+    return (vreal)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #elif NNC_VECTOR_BYTES == 16 && NNC_REAL_IS_DOUBLE
     return (vreal)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c);
 #elif NNC_VECTOR_BYTES == 16

@@ -3,6 +3,7 @@
 #ifndef NNC_TEST_REFERENCE_H
 #define NNC_TEST_REFERENCE_H
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +13,9 @@
 #include "nnc.h"
 
 typedef long double wide;
+
+/* Whether the CPU has no such type, and software computes it. */
+#define SLOW_WIDE (LDBL_MANT_DIG == 113)
 
 /* ------------------------------------------------------------------------------ elements */
 

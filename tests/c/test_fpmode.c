@@ -4,12 +4,14 @@
 #include "reference.h"
 #include "test.h"
 
-#if defined(__x86_64__)
 enum { N = 37, BYTES = 20000 };
+
+#if defined(__x86_64__)
+typedef unsigned fpmode;
 
 static const struct {
     const char *name;
-    unsigned mxcsr;
+    fpmode mode;
 } modes[] = {
     {"flush to zero, denormals are zero", 0x9fc0},
     {"round up", 0x5f80},
@@ -18,12 +20,42 @@ static const struct {
     {"traps for division by zero, overflow, invalid", 0x1900},
 };
 
-static unsigned mode_now(void)
+static fpmode mode_now(void)
 {
     return __builtin_ia32_stmxcsr() & ~0x3fu;
 }
 
-static unsigned seen_by_monitor;
+static void set_mode(fpmode mode)
+{
+    __builtin_ia32_ldmxcsr(mode);
+}
+#elif defined(__aarch64__)
+typedef uint64_t fpmode;
+
+static const struct {
+    const char *name;
+    fpmode mode;
+} modes[] = {
+    {"flush to zero", 1u << 24}, {"default NaN", 1u << 25},   {"round up", 1u << 22},
+    {"round down", 2u << 22},    {"round to zero", 3u << 22}, {"all of them", 15u << 22},
+}; /* most such CPUs cannot trap */
+
+static fpmode mode_now(void)
+{
+    fpmode mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode)::"memory");
+    return mode;
+}
+
+static void set_mode(fpmode mode)
+{
+    __asm__ volatile("msr fpcr, %0" ::"r"(mode) : "memory");
+}
+#else
+#error "how does this CPU spell its floating-point mode?"
+#endif
+
+static fpmode seen_by_monitor;
 
 static nnc_status look(void *context, size_t epoch, double cost, double accuracy,
                        const void *params)
@@ -35,9 +67,9 @@ static nnc_status look(void *context, size_t epoch, double cost, double accuracy
 
 /* out (BYTES) = everything that the verbs make in this mode of some numbers, subnormal ones among
  * them. */
-static void compute(nnc_dtype dtype, lesson *t, char *out, unsigned mode)
+static void compute(nnc_dtype dtype, lesson *t, char *out, fpmode mode)
 {
-    unsigned standard = __builtin_ia32_stmxcsr();
+    const fpmode standard = mode_now();
     size_t item = nnc_dtype_size(dtype), row = N * item;
     double tiny = dtype == NNC_F32 ? 1e-40 : 1e-310, cost, accuracy;
     char *x = room(dtype, N), *y = room(dtype, N), *w = room(dtype, N);
@@ -48,7 +80,7 @@ static void compute(nnc_dtype dtype, lesson *t, char *out, unsigned mode)
     char *sigmoids = room(dtype, N);
     nnc_activate(dtype, NNC_ACT_SIGMOID, sigmoids, x, N);
     memset(out, 0, BYTES);
-    __builtin_ia32_ldmxcsr(mode);
+    set_mode(mode);
     nnc_activate(dtype, NNC_ACT_SIGMOID, out, x, N), out += row;
     nnc_activate_backward(dtype, NNC_ACT_SIGMOID, out, x, w, N), out += row;
     CHECK(nnc_forward(dtype, out, w, NULL, x, N, 1, N) == NNC_OK), out += N * row;
@@ -62,35 +94,38 @@ static void compute(nnc_dtype dtype, lesson *t, char *out, unsigned mode)
     nnc_rng_seed(&rng, 7);
     nnc_init(dtype, out, &rng, 0.1, N), out += row;
     CHECK(train(t) == NNC_OK);
-    CHECK(mode_now() == (mode & ~0x3fu));
-    __builtin_ia32_ldmxcsr(standard);
+    CHECK(mode_now() == mode);
+    set_mode(standard);
     memcpy(out, t->trained, t->net.n_params * item), out += t->net.n_params * item;
     memcpy(out, t->cost, t->epochs * sizeof *t->cost);
     free(x), free(y), free(w), free(sigmoids);
 }
 
-TEST(the_mode_changes_nothing_and_stays)
+static void check_modes(nnc_dtype dtype)
 {
     static char expected[BYTES], got[BYTES];
-    for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) {
-        lesson t = make_lesson((nnc_dtype)dtype, NNC_LOSS_BCE, NNC_ACT_SIGMOID, true, 1, 700, 5);
+    for (size_t threads = 1; threads <= 2; threads++) {
+        lesson t = make_lesson(dtype, NNC_LOSS_BCE, NNC_ACT_SIGMOID, true, 1, 4000, 5);
         t.training.monitor = (nnc_monitor){.at_epoch = look, .every = 1};
-        t.training.n_threads = 2;
-        compute((nnc_dtype)dtype, &t, expected, __builtin_ia32_stmxcsr());
+        t.training.n_threads = threads;
+        compute(dtype, &t, expected, mode_now());
         for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
-            CASE("%s %s", dtype_name((nnc_dtype)dtype), modes[i].name);
-            compute((nnc_dtype)dtype, &t, got, modes[i].mxcsr);
-            CHECK(seen_by_monitor == modes[i].mxcsr);
+            CASE("%s %s, %zu threads, %s", nnc_cpu_info().isa, dtype_name(dtype), threads,
+                 modes[i].name);
+            compute(dtype, &t, got, modes[i].mode);
+            CHECK(seen_by_monitor == modes[i].mode);
             CHECK(memcmp(got, expected, BYTES) == 0);
         }
         free_lesson(&t);
     }
 }
 
+TEST(the_mode_changes_nothing_and_stays)
+{
+    for_each_isa(check_modes);
+}
+
 SUITE()
 {
     RUN(the_mode_changes_nothing_and_stays);
 }
-#else
-SUITE() {}
-#endif
