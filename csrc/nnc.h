@@ -19,14 +19,16 @@
 /* ---------------------------------------------------------------------------- vocabulary */
 
 /* X(enumerator, sentence) */
-#define NNC_STATUS_LIST(X)                                                \
-    X(NNC_OK, "success")                                                  \
-    X(NNC_STOPPED, "stopped by the monitor")                              \
-    X(NNC_DIVERGED, "the cost or the parameters are no longer finite")    \
-    X(NNC_ERR_MEMORY, "out of memory")                                    \
-    X(NNC_ERR_SIZE, "the sizes exceed what this machine can address")     \
-    X(NNC_ERR_CHAIN, "a layer's n_in is not the n_out of the one before") \
-    X(NNC_ERR_EMPTY, "a network needs at least one layer, and each layer at least one unit")
+#define NNC_STATUS_LIST(X)                                                                   \
+    X(NNC_OK, "success")                                                                     \
+    X(NNC_STOPPED, "stopped by the monitor")                                                 \
+    X(NNC_DIVERGED, "the cost or the parameters are no longer finite")                       \
+    X(NNC_ERR_MEMORY, "out of memory")                                                       \
+    X(NNC_ERR_SIZE, "the sizes exceed what this machine can address")                        \
+    X(NNC_ERR_CHAIN, "a layer's n_in is not the n_out of the one before")                    \
+    X(NNC_ERR_EMPTY, "a network needs at least one layer, and each layer at least one unit") \
+    X(NNC_ERR_SOFTMAX, "softmax belongs to the output layer, and trains with "               \
+                       "categorical_cross_entropy, which needs it")
 
 /* X(enumerator, C type, NumPy's name) */
 #define NNC_DTYPE_LIST(X)        \
@@ -41,23 +43,41 @@
     X(RELU, relu, SHORT)         \
     X(SIGMOID, sigmoid, LONG)
 
-/* X(enumerator suffix, name): binary cross-entropy, the mean over samples; sum of squared
- * errors, the sum over samples. Both sum over outputs. */
-#define NNC_LOSS_LIST(X)         \
-    X(BCE, binary_cross_entropy) \
+/* X(enumerator suffix, name): the cross-entropies are means over samples and sums over outputs,
+ * mean_squared_error is a mean over both, sum_of_squares a sum over both. */
+#define NNC_LOSS_LIST(X)              \
+    X(BCE, binary_cross_entropy)      \
+    X(CCE, categorical_cross_entropy) \
+    X(MSE, mean_squared_error)        \
     X(SSE, sum_of_squares)
+
+/* X(enumerator suffix, name, state): how a step follows from the gradients, and how many blocks
+ * like the parameters it remembers. */
+#define NNC_OPTIMIZER_LIST(X) \
+    X(SGD, sgd, 0)            \
+    X(ADAM, adam, 2)
 
 #define NNC_ENUMERATOR(name, ...) name,
 #define NNC_ACT_ENUMERATOR(suffix, ...) NNC_ACT_##suffix,
 #define NNC_LOSS_ENUMERATOR(suffix, name) NNC_LOSS_##suffix,
+#define NNC_OPTIMIZER_ENUMERATOR(suffix, ...) NNC_OPTIMIZER_##suffix,
 
 typedef enum { NNC_STATUS_LIST(NNC_ENUMERATOR) NNC_STATUS_COUNT } nnc_status;
 typedef enum { NNC_DTYPE_LIST(NNC_ENUMERATOR) NNC_DTYPE_COUNT } nnc_dtype;
-typedef enum { NNC_ACTIVATION_LIST(NNC_ACT_ENUMERATOR) NNC_ACT_COUNT } nnc_activation;
+/* The listed ones are functions of one element. Softmax needs all outputs of a sample, and so is
+ * not in the list: the output layer of nnc_fit and nnc_predict may have it. */
+typedef enum {
+    NNC_ACTIVATION_LIST(NNC_ACT_ENUMERATOR) NNC_ACT_COUNT,
+    NNC_ACT_SOFTMAX = NNC_ACT_COUNT
+} nnc_activation;
 typedef enum { NNC_LOSS_LIST(NNC_LOSS_ENUMERATOR) NNC_LOSS_COUNT } nnc_loss;
+typedef enum { NNC_OPTIMIZER_LIST(NNC_OPTIMIZER_ENUMERATOR) NNC_OPTIMIZER_COUNT } nnc_optimizer;
 
 const char *nnc_status_text(nnc_status status);
 const char *nnc_activation_name(nnc_activation activation);
+const char *nnc_loss_name(nnc_loss loss);
+const char *nnc_optimizer_name(nnc_optimizer optimizer);
+size_t nnc_optimizer_state(nnc_optimizer optimizer);
 size_t nnc_dtype_size(nnc_dtype dtype);
 
 /* --------------------------------------------------------------------------- the network */
@@ -75,6 +95,10 @@ typedef struct {
     size_t n_layers;
     size_t n_params;
 } nnc_net;
+
+/* NNC_ERR_SOFTMAX unless softmax stands only where it may: at the output, with
+ * categorical_cross_entropy, which needs it. */
+nnc_status nnc_check_softmax(const nnc_net *net, nnc_loss loss);
 
 /* Checks that the layers chain and fills their offsets. NNC_ERR_EMPTY, _CHAIN or _SIZE. */
 nnc_status nnc_net_init(nnc_net *net, nnc_layer *layers, size_t n_layers);
@@ -115,6 +139,8 @@ void nnc_rng_seed_array(nnc_rng *rng, const uint32_t *words, size_t n);
 void nnc_rng_uniform(nnc_rng *rng, double *x, size_t n);
 /* x (n): standard normal, bit for bit RandomState.randn. */
 void nnc_rng_normal(nnc_rng *rng, double *x, size_t n);
+/* order (n), n <= 2^32: its elements change places as in RandomState.shuffle. */
+void nnc_rng_shuffle(nnc_rng *rng, size_t *order, size_t n);
 
 /* The tutorial's start: params (n) = scale * randn, drawn in the block's order. */
 void nnc_init(nnc_dtype dtype, void *params, nnc_rng *rng, double scale, size_t n);
@@ -174,15 +200,21 @@ typedef struct {
     size_t every;
 } nnc_monitor;
 
-/* Full-batch gradient descent. x (n_in, m) and y (n_out, m) are read through strides counted in
- * elements, so that samples may be rows too. */
+/* Training data, read through strides counted in elements, so that samples may be rows or columns:
+ * x (n_in, m), y (n_out, m). */
+typedef struct {
+    const void *x, *y;
+    ptrdiff_t x_feature, x_sample, y_feature, y_sample; /* strides */
+    size_t m;
+} nnc_data;
+
+/* Full-batch gradient descent. */
 typedef struct {
     const nnc_net *net;
     nnc_dtype dtype;
     nnc_loss loss;
-    const void *x, *y;
-    ptrdiff_t x_feature, x_sample, y_feature, y_sample; /* strides */
-    size_t m, epochs;
+    nnc_data data;
+    size_t epochs;
     double learning_rate;
     size_t n_threads; /* at least 1; fewer run where more would not pay */
     nnc_rng *rng;     /* where not NULL, params start as nnc_init draws them from it */
@@ -196,5 +228,54 @@ typedef struct {
  * NNC_DIVERGED: params are then the ones that the last entry belongs to. */
 nnc_status nnc_train(const nnc_training *training, void *params, double *cost, double *accuracy,
                      size_t *done);
+
+/* A step on the sum of gradients over a batch, divided by what makes the loss a mean. SGD: params
+ * -= learning_rate * grads. Adam: Kingma and Ba, "Adam: a method for stochastic optimization"
+ * (2015), algorithm 1. */
+typedef struct {
+    nnc_optimizer optimizer;
+    double learning_rate;
+    double beta_1, beta_2, epsilon; /* of Adam */
+    void *state;    /* (nnc_optimizer_state, n_params), zeros at the start; it and steps go on */
+    uint64_t steps; /* from call to call */
+} nnc_stepper;
+
+/* Gradient descent in batches. */
+typedef struct {
+    const nnc_net *net;
+    nnc_dtype dtype;
+    nnc_loss loss;
+    nnc_data data;
+    size_t epochs, batch; /* batch: at least 1; the last one of an epoch may have fewer samples */
+    nnc_stepper *stepper;
+    nnc_rng *shuffle; /* where not NULL, the samples change places before each epoch */
+    size_t n_threads; /* as in nnc_training */
+    nnc_monitor monitor;
+} nnc_fitting;
+
+/* Trains params in place. The entries of cost and accuracy are means over an epoch, each batch seen
+ * before its step; accuracy may be NULL. With a softmax output a sample counts as right where the
+ * largest output is that of the largest y. Returns what nnc_train returns; where it is
+ * NNC_DIVERGED, params (but not the stepper) are what they were at the start of the epoch of the
+ * last entry. The monitor stops it between whole steps. Also NNC_ERR_SOFTMAX. */
+nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, double *accuracy,
+                   size_t *done);
+
+/* ---------------------------------------------------------------------------- prediction */
+
+/* Work space for nnc_predict and nnc_predict_one on one network, kept from call to call. */
+typedef struct nnc_predictor nnc_predictor;
+
+/* NNC_ERR_MEMORY, _SIZE, _SOFTMAX. net must outlive the predictor. */
+nnc_status nnc_predictor_new(nnc_predictor **predictor, const nnc_net *net, nnc_dtype dtype);
+void nnc_predictor_free(nnc_predictor *predictor);
+
+/* y (m, n_out), row-major: the output for each of data's samples. data.y is not used.
+ * NNC_ERR_MEMORY, and what the monitor returns: y is then incomplete. */
+nnc_status nnc_predict(nnc_predictor *predictor, const void *params, const nnc_data *data, void *y,
+                       size_t n_threads, const nnc_monitor *monitor);
+/* y (n_out) for one sample x (n_in). Its sums run in another order than nnc_predict's, so that
+ * results may differ in their last bits. */
+void nnc_predict_one(nnc_predictor *predictor, const void *params, const void *x, void *y);
 
 #endif

@@ -179,6 +179,57 @@ PyArrayObject *nnc_new_like(nnc_dtype dtype, PyArrayObject *array)
     return nnc_new_array(dtype, PyArray_NDIM(array), PyArray_DIMS(array));
 }
 
+PyObject *nnc_view(nnc_dtype dtype, npy_intp n, void *data, PyObject *owner)
+{
+    PyObject *view = PyArray_SimpleNewFromData(1, &n, type_numbers[dtype], data);
+    if (!view) return NULL;
+    Py_INCREF(owner);
+    if (PyArray_SetBaseObject((PyArrayObject *)view, owner) < 0) Py_CLEAR(view); /* steals owner */
+    return view;
+}
+
+PyObject *nnc_head(PyArrayObject *vector, size_t n)
+{
+    return PySequence_GetSlice((PyObject *)vector, 0, (Py_ssize_t)n);
+}
+
+nnc_data nnc_rows(PyArrayObject *x, PyArrayObject *y)
+{
+    npy_intp item = PyArray_ITEMSIZE(x);
+    nnc_data data = {.x = PyArray_DATA(x),
+                     .x_sample = PyArray_STRIDE(x, 0) / item,
+                     .x_feature = PyArray_STRIDE(x, 1) / item,
+                     .m = (size_t)PyArray_DIM(x, 0)};
+    if (y) {
+        data.y = PyArray_DATA(y);
+        data.y_sample = PyArray_STRIDE(y, 0) / item;
+        data.y_feature = PyArray_STRIDE(y, 1) / item;
+    }
+    return data;
+}
+
+bool nnc_is_row(PyObject *object, nnc_dtype dtype, npy_intp n)
+{
+    if (!PyArray_CheckExact(object)) return false;
+    PyArrayObject *array = (PyArrayObject *)object;
+    return PyArray_NDIM(array) == 1 && PyArray_DIM(array, 0) == n &&
+           PyArray_TYPE(array) == type_numbers[dtype] && PyArray_ISCARRAY_RO(array);
+}
+
+bool nnc_find_dtype(const char *name, nnc_dtype *dtype)
+{
+#define NAME(id, type, numpy_name) [id] = numpy_name,
+    static const char *const names[NNC_DTYPE_COUNT] = {NNC_DTYPE_LIST(NAME)};
+#undef NAME
+    for (int i = 0; i < NNC_DTYPE_COUNT; i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        *dtype = (nnc_dtype)i;
+        return true;
+    }
+    PyErr_Format(PyExc_ValueError, "dtype: expected float32 or float64, got '%s'", name);
+    return false;
+}
+
 PyArrayObject *nnc_writable(PyObject *object, const char *name, int ndim, nnc_dtype *dtype)
 {
     if (!PyArray_Check(object)) {

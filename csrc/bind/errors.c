@@ -14,6 +14,7 @@ bool nnc_check(nnc_status status)
         case NNC_ERR_SIZE:
         case NNC_ERR_CHAIN:
         case NNC_ERR_EMPTY:
+        case NNC_ERR_SOFTMAX:
             PyErr_SetString(PyExc_ValueError, nnc_status_text(status));
             return false;
         case NNC_STATUS_COUNT:
@@ -79,4 +80,37 @@ bool nnc_find_activation(PyObject *name, const char *argument, nnc_activation *a
     }
     raise_unknown_activation(name, argument);
     return false;
+}
+
+/* The index of `name` among those that name_of gives; -1 with ValueError. */
+static int find_name(const char *argument, const char *name, const char *(*name_of)(int), int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(name, name_of(i)) == 0) return i;
+    PyErr_Format(PyExc_ValueError, "%s: unknown name '%s'", argument, name);
+    return -1;
+}
+
+static const char *loss_name(int i)
+{
+    return nnc_loss_name((nnc_loss)i);
+}
+
+static const char *optimizer_name(int i)
+{
+    return nnc_optimizer_name((nnc_optimizer)i);
+}
+
+bool nnc_find_loss(const char *name, nnc_loss *loss)
+{
+    int i = find_name("loss", name, loss_name, NNC_LOSS_COUNT);
+    *loss = (nnc_loss)i;
+    return i >= 0;
+}
+
+bool nnc_find_optimizer(const char *name, nnc_optimizer *optimizer)
+{
+    int i = find_name("optimizer", name, optimizer_name, NNC_OPTIMIZER_COUNT);
+    *optimizer = (nnc_optimizer)i;
+    return i >= 0;
 }

@@ -9,6 +9,10 @@ static int exec(PyObject *module)
     if (PyArray_ImportNumPyAPI() < 0) return -1;
     if (PyModule_AddFunctions(module, nnc_step_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, nnc_training_methods) < 0) return -1;
+    PyObject *engine = PyType_FromModuleAndSpec(module, &nnc_engine_spec, NULL);
+    int typed = engine ? PyModule_AddType(module, (PyTypeObject *)engine) : -1;
+    Py_XDECREF(engine);
+    if (typed < 0) return -1;
     PyObject *activations = nnc_activation_names();
     int added = activations ? PyModule_AddObjectRef(module, "ACTIVATIONS", activations) : -1;
     Py_XDECREF(activations);

@@ -2,7 +2,9 @@
  *   module.c    creates the module and imports NumPy's C API
  *   arrays.c    looks at an array's dtype, flags, shape, overlap
  *   errors.c    turns a status of the core, or an unknown name, into an exception
- *   steps.c     the tutorial's single steps;   training.c   training, random numbers, the CPU */
+ *   monitor.c   lets Python act while the core trains
+ *   steps.c     the tutorial's single steps;   training.c   training, random numbers, the CPU
+ *   engine.c    the type Engine: a network that trains in batches and predicts */
 #ifndef NNC_BIND_MODULE_H
 #define NNC_BIND_MODULE_H
 
@@ -55,6 +57,17 @@ bool nnc_expect_like(nnc_input *input, const nnc_input *other, bool repeat);
 PyArrayObject *nnc_new_array(nnc_dtype dtype, int ndim, const npy_intp *shape);
 PyArrayObject *nnc_new_like(nnc_dtype dtype, PyArrayObject *array);
 
+/* A vector on memory that belongs to owner; NULL with an exception. */
+PyObject *nnc_view(nnc_dtype dtype, npy_intp n, void *data, PyObject *owner);
+/* The first n elements of a vector, a view. */
+PyObject *nnc_head(PyArrayObject *vector, size_t n);
+/* Matrices whose rows are samples; y may be NULL. */
+nnc_data nnc_rows(PyArrayObject *x, PyArrayObject *y);
+/* Whether the object is a vector of n elements that C may read as it is. */
+bool nnc_is_row(PyObject *object, nnc_dtype dtype, npy_intp n);
+/* The dtype of that name; false with ValueError. */
+bool nnc_find_dtype(const char *name, nnc_dtype *dtype);
+
 /* The array that C may write in place, borrowed: C-contiguous, writeable float32 or float64, with
  * ndim dimensions (-1: any). NULL with TypeError or ValueError. */
 PyArrayObject *nnc_writable(PyObject *object, const char *name, int ndim, nnc_dtype *dtype);
@@ -70,6 +83,35 @@ bool nnc_check(nnc_status status);
 PyObject *nnc_activation_names(void);
 /* The activation of that name; false with ValueError, which says what the argument is called. */
 bool nnc_find_activation(PyObject *name, const char *argument, nnc_activation *activation);
+bool nnc_find_loss(const char *name, nnc_loss *loss);
+bool nnc_find_optimizer(const char *name, nnc_optimizer *optimizer);
+
+/* ----------------------------------------------------------------------------- monitor.c */
+
+/* What the core's monitor needs to call back into Python: it holds no GIL while it computes. */
+typedef struct {
+    PyThreadState *thread;
+    PyObject *progress, *at_epoch; /* borrowed; NULL for none */
+    nnc_dtype dtype;
+    npy_intp n_params;
+    size_t size; /* bytes of the parameters */
+    bool failed; /* an exception is set */
+} nnc_python_monitor;
+
+/* Its thread is set just before the core is called, and taken back just after. */
+nnc_monitor nnc_monitor_of(nnc_python_monitor *self, size_t every);
+
+/* ---------------------------------------------------------------------------- training.c */
+
+/* layers (n) from a sequence of (n_in, n_out, activation, has_bias); owned by the caller.
+ * Where `softmax`, that is a known activation too. */
+nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax);
+/* Seeds from an int, as numpy.random.seed(int), or a uint32 array, as numpy.random.seed(array). */
+bool nnc_seed_rng(nnc_rng *rng, PyObject *seed);
+
+/* ------------------------------------------------------------------------------ engine.c */
+
+extern PyType_Spec nnc_engine_spec;
 
 /* ------------------------------------------------------------------------------------ GIL */
 

@@ -1,61 +1,18 @@
 /* training.c - whole trainings, random initial values, and the choice of kernels. */
 #include "bind/module.h"
 
-/* --------------------------------------------------------------------------------- monitor */
-
-/* What the core's monitor needs to call back into Python: it holds no GIL while it computes. */
-typedef struct {
-    PyThreadState *thread;
-    PyObject *progress, *at_epoch; /* borrowed; NULL for none */
-    nnc_dtype dtype;
-    npy_intp n_params;
-    size_t size; /* bytes of the parameters */
-    bool failed; /* an exception is set */
-} monitor;
-
-/* Consumes the result of a callback; whether it was True. */
-static bool asks_to_stop(monitor *self, PyObject *result)
-{
-    if (!result) self->failed = true;
-    bool stop = result == Py_True;
-    Py_XDECREF(result);
-    return stop;
-}
-
-static nnc_status poll(void *context, size_t epoch, double cost)
-{
-    monitor *self = context;
-    PyEval_RestoreThread(self->thread);
-    if (PyErr_CheckSignals() < 0)
-        self->failed = true;
-    else if (self->progress)
-        asks_to_stop(self, PyObject_CallFunction(self->progress, "nd", (Py_ssize_t)epoch, cost));
-    self->thread = PyEval_SaveThread();
-    return self->failed ? NNC_STOPPED : NNC_OK;
-}
-
-static nnc_status at_epoch(void *context, size_t epoch, double cost, double accuracy,
-                           const void *params)
-{
-    monitor *self = context;
-    bool stop = false;
-    PyEval_RestoreThread(self->thread);
-    PyArrayObject *copy = nnc_new_array(self->dtype, 1, &self->n_params);
-    if (copy) {
-        memcpy(PyArray_DATA(copy), params, self->size);
-        stop = asks_to_stop(self, PyObject_CallFunction(self->at_epoch, "nddN", (Py_ssize_t)epoch,
-                                                        cost, accuracy, copy));
-    } else {
-        self->failed = true;
-    }
-    self->thread = PyEval_SaveThread();
-    return stop || self->failed ? NNC_STOPPED : NNC_OK;
-}
-
 /* -------------------------------------------------------------------------------- networks */
 
-/* layers (n) from a sequence of (n_in, n_out, activation, has_bias); owned by the caller. */
-static nnc_layer *read_layers(PyObject *sequence, size_t *n)
+static bool find_layer_activation(PyObject *name, bool softmax, nnc_activation *activation)
+{
+    *activation = NNC_ACT_SOFTMAX;
+    if (softmax && PyUnicode_Check(name) &&
+        PyUnicode_CompareWithASCIIString(name, nnc_activation_name(NNC_ACT_SOFTMAX)) == 0)
+        return true;
+    return nnc_find_activation(name, "layers", activation);
+}
+
+nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax)
 {
     PyObject *items = PySequence_Fast(sequence, "layers: expected a sequence");
     if (!items) return NULL;
@@ -69,7 +26,7 @@ static nnc_layer *read_layers(PyObject *sequence, size_t *n)
         nnc_layer *layer = &layers[i];
         if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(items, i), "nnOp", &n_in, &n_out, &name,
                               &has_bias) ||
-            !nnc_find_activation(name, "layers", &layer->activation)) {
+            !find_layer_activation(name, softmax, &layer->activation)) {
             PyMem_Free(layers);
             layers = NULL;
             break;
@@ -92,7 +49,7 @@ static PyObject *layout(PyObject *Py_UNUSED(module), PyObject *sequence)
     nnc_net net;
     size_t n_layers;
     PyObject *result = NULL, *offsets = NULL;
-    nnc_layer *layers = read_layers(sequence, &n_layers);
+    nnc_layer *layers = nnc_read_layers(sequence, &n_layers, false);
     if (!layers) return NULL;
     if (!nnc_check(nnc_net_init(&net, layers, n_layers))) goto done;
     offsets = PyList_New((Py_ssize_t)n_layers);
@@ -108,8 +65,7 @@ done:
     return result;
 }
 
-/* Seeds from an int, as numpy.random.seed(int), or a uint32 array, as numpy.random.seed(array). */
-static bool seed_rng(nnc_rng *rng, PyObject *seed)
+bool nnc_seed_rng(nnc_rng *rng, PyObject *seed)
 {
     if (PyLong_Check(seed)) {
         unsigned long word = PyLong_AsUnsignedLong(seed);
@@ -126,21 +82,6 @@ static bool seed_rng(nnc_rng *rng, PyObject *seed)
         PyErr_SetString(PyExc_ValueError, "Seed must be non-empty");
     Py_DECREF(words);
     return n > 0;
-}
-
-static bool find_loss(const char *name, nnc_loss *loss)
-{
-#define NAME(suffix, loss_name) [NNC_LOSS_##suffix] = #loss_name,
-    static const char *const names[NNC_LOSS_COUNT] = {NNC_LOSS_LIST(NAME)};
-#undef NAME
-    for (int i = 0; i < NNC_LOSS_COUNT; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *loss = (nnc_loss)i;
-            return true;
-        }
-    }
-    PyErr_Format(PyExc_ValueError, "loss: unknown name '%s'", name);
-    return false;
 }
 
 /* A float64 vector with room for all epochs, or NULL for None. */
@@ -196,17 +137,17 @@ static PyObject *train(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
     PyArrayObject *params = nnc_writable(params_object, "params", 1, &dtype), *cost, *accuracy;
     if (!params || !read_history(cost_object, "cost", epochs, &cost) ||
         !read_history(accuracy_object, "accuracy", epochs, &accuracy) ||
-        !find_loss(loss_name, &loss))
+        !nnc_find_loss(loss_name, &loss))
         return NULL;
     if (!cost || epochs < 0 || n_threads < 1 || every < 1) {
         PyErr_SetString(PyExc_ValueError, "train: an option is out of range");
         return NULL;
     }
-    if (seed != Py_None && !seed_rng(&rng, seed)) return NULL;
+    if (seed != Py_None && !nnc_seed_rng(&rng, seed)) return NULL;
 
     nnc_net net;
     size_t n_layers, done;
-    nnc_layer *layers = read_layers(layers_object, &n_layers);
+    nnc_layer *layers = nnc_read_layers(layers_object, &n_layers, false);
     if (!layers) return NULL;
     if (!nnc_check(nnc_net_init(&net, layers, n_layers))) goto free_layers;
     if ((size_t)PyArray_SIZE(params) != net.n_params) {
@@ -222,31 +163,28 @@ static PyObject *train(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
         goto release;
 
     npy_intp item = (npy_intp)nnc_dtype_size(dtype);
-    monitor self = {.progress = progress == Py_None ? NULL : progress,
-                    .at_epoch = callback == Py_None ? NULL : callback,
-                    .dtype = dtype,
-                    .n_params = PyArray_SIZE(params),
-                    .size = (size_t)PyArray_NBYTES(params)};
+    nnc_python_monitor self = {.progress = progress == Py_None ? NULL : progress,
+                               .at_epoch = callback == Py_None ? NULL : callback,
+                               .dtype = dtype,
+                               .n_params = PyArray_SIZE(params),
+                               .size = (size_t)PyArray_NBYTES(params)};
     nnc_training training = {
         .net = &net,
         .dtype = dtype,
         .loss = loss,
-        .x = PyArray_DATA(x),
-        .y = PyArray_DATA(y),
-        .x_feature = PyArray_STRIDE(x, 0) / item,
-        .x_sample = PyArray_STRIDE(x, 1) / item,
-        .y_feature = PyArray_STRIDE(y, 0) / item,
-        .y_sample = PyArray_STRIDE(y, 1) / item,
-        .m = (size_t)PyArray_DIM(x, 1),
+        .data = {.x = PyArray_DATA(x),
+                 .y = PyArray_DATA(y),
+                 .x_feature = PyArray_STRIDE(x, 0) / item,
+                 .x_sample = PyArray_STRIDE(x, 1) / item,
+                 .y_feature = PyArray_STRIDE(y, 0) / item,
+                 .y_sample = PyArray_STRIDE(y, 1) / item,
+                 .m = (size_t)PyArray_DIM(x, 1)},
         .epochs = (size_t)epochs,
         .learning_rate = rate,
         .n_threads = (size_t)n_threads,
         .rng = seed == Py_None ? NULL : &rng,
         .scale = scale,
-        .monitor = {.context = &self,
-                    .poll = poll,
-                    .at_epoch = self.at_epoch ? at_epoch : NULL,
-                    .every = (size_t)every},
+        .monitor = nnc_monitor_of(&self, (size_t)every),
     };
     self.thread = PyEval_SaveThread();
     nnc_status status = nnc_train(&training, PyArray_DATA(params), PyArray_DATA(cost),
@@ -275,7 +213,7 @@ static PyObject *fill_normal(PyObject *Py_UNUSED(module), PyObject *args)
     nnc_rng rng;
     if (!PyArg_ParseTuple(args, "OOd:fill_normal", &block, &seed, &scale)) return NULL;
     PyArrayObject *array = nnc_writable(block, "block", 1, &dtype);
-    if (!array || !seed_rng(&rng, seed)) return NULL;
+    if (!array || !nnc_seed_rng(&rng, seed)) return NULL;
     const size_t item = nnc_dtype_size(dtype), chunk = 1 << 18; /* some milliseconds */
     size_t n = (size_t)PyArray_SIZE(array);
     for (size_t start = 0; start < n; start += chunk) {
@@ -299,7 +237,7 @@ static PyObject *fill_uniform(PyObject *Py_UNUSED(module), PyObject *args)
     nnc_rng rng;
     if (!PyArg_ParseTuple(args, "OO:fill_uniform", &block, &seed)) return NULL;
     PyArrayObject *array = nnc_writable(block, "block", 1, &dtype);
-    if (!array || !seed_rng(&rng, seed)) return NULL;
+    if (!array || !nnc_seed_rng(&rng, seed)) return NULL;
     if (dtype != NNC_F64) {
         PyErr_SetString(PyExc_TypeError, "block: expected float64");
         return NULL;

@@ -56,6 +56,13 @@ void *nnc_arena_take(nnc_arena *arena, size_t a, size_t b, size_t c)
     return piece;
 }
 
+void *nnc_arena_piece(nnc_arena *arena, size_t a, size_t b, size_t c)
+{
+    if (arena->block) return nnc_arena_take(arena, a, b, c);
+    nnc_arena_reserve(arena, a, b, c);
+    return NULL;
+}
+
 void nnc_arena_free(nnc_arena *arena)
 {
     free(arena->block);

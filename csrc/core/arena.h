@@ -21,6 +21,9 @@ void nnc_arena_reserve(nnc_arena *arena, size_t a, size_t b, size_t c);
 nnc_status nnc_arena_allocate(nnc_arena *arena);
 /* The next piece, uninitialised. */
 void *nnc_arena_take(nnc_arena *arena, size_t a, size_t b, size_t c);
+/* Reserves a piece before the allocation (and returns NULL), takes it after: so that one function
+ * lays out a block both times. */
+void *nnc_arena_piece(nnc_arena *arena, size_t a, size_t b, size_t c);
 void nnc_arena_free(nnc_arena *arena);
 
 #endif

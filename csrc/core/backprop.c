@@ -42,7 +42,7 @@ nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, cons
         nnc_clear_padding(&plan, slice, deltas, n_out);
         nnc_pack(&plan, slice, inputs, a_prev, n_in, (ptrdiff_t)m, 1);
         kernels->dense_weights(part, deltas, inputs, n_out, n_in, slice.cols, plan.ld);
-        kernels->dense_bias(nnc_at(&plan, part, weights), deltas, n_out, slice.cols, plan.ld);
+        kernels->dense_bias(nnc_at(&plan, part, weights), deltas, n_out, slice.cols, plan.ld, 0);
         kernels->dense_backward(das, w, deltas, NULL, NNC_ACT_IDENTITY, n_in, n_out, n_in,
                                 slice.cols, plan.ld);
         nnc_unpack(&plan, slice, da_prev, das, n_in);
@@ -79,7 +79,7 @@ bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nn
             if (!nnc_pacer_tick(pacer, rows * n_in * slice.cols)) return false;
         }
         if (layer->has_bias)
-            kernels->dense_bias(nnc_at(plan, grads, layer->b), dz, n_out, slice.cols, plan->ld);
+            kernels->dense_bias(nnc_at(plan, grads, layer->b), dz, n_out, slice.cols, plan->ld, 0);
         if (l == 0) break;
 
         void *dz_prev = work->delta[l % 2];

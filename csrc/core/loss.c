@@ -30,7 +30,7 @@ nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accur
         }
         plan.kernels->sum(&hits[s], hit, slice.n);
     }
-    if (cost) *cost = nnc_sum_slices(&plan, costs) / (loss == NNC_LOSS_BCE ? (double)m : 1.0);
+    if (cost) *cost = nnc_sum_slices(&plan, costs) / nnc_loss_divisor(loss, m, n_out);
     if (accuracy) *accuracy = nnc_sum_slices(&plan, hits) / (double)m;
     nnc_fpmode_leave(caller);
     nnc_arena_free(&arena);
@@ -57,7 +57,7 @@ void nnc_output_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void 
                          const void *y_hat, const void *y, size_t n)
 {
     nnc_fpmode caller = nnc_fpmode_enter();
-    if (loss == NNC_LOSS_BCE && f == NNC_ACT_SIGMOID)
+    if (nnc_loss_takes_logits(loss, f))
         nnc_kernels_for(dtype)->subtract(dz, y_hat, y, n);
     else
         chain_output(dtype, loss, f, dz, y_hat, y, n);
@@ -71,30 +71,73 @@ void nnc_classify(nnc_dtype dtype, void *class_, const void *p, size_t n)
     nnc_fpmode_leave(caller);
 }
 
+double nnc_loss_divisor(nnc_loss loss, size_t m, size_t n_out)
+{
+    switch (loss) {
+        case NNC_LOSS_BCE:
+        case NNC_LOSS_CCE:
+            return (double)m;
+        case NNC_LOSS_MSE:
+            return (double)m * (double)n_out;
+        default:
+            return 1.0;
+    }
+}
+
+nnc_status nnc_check_softmax(const nnc_net *net, nnc_loss loss)
+{
+    bool at_end = net->layers[net->n_layers - 1].activation == NNC_ACT_SOFTMAX;
+    for (size_t l = 0; l + 1 < net->n_layers; l++)
+        if (net->layers[l].activation == NNC_ACT_SOFTMAX) return NNC_ERR_SOFTMAX;
+    return at_end == (loss == NNC_LOSS_CCE) ? NNC_OK : NNC_ERR_SOFTMAX;
+}
+
+bool nnc_loss_takes_logits(nnc_loss loss, nnc_activation f)
+{
+    return loss == NNC_LOSS_BCE && f == NNC_ACT_SIGMOID;
+}
+
+void nnc_loss_rows(const nnc_kernels *kernels, nnc_loss loss, nnc_activation f, double *cost,
+                   double *hits, const nnc_output *output)
+{
+    const nnc_output o = *output;
+    *cost = 0;
+    if (f == NNC_ACT_SOFTMAX) {
+        kernels->softmax_loss(cost, hits ? o.hit : NULL, o.dz, o.y, o.n_out, o.n, o.ld);
+        if (hits) kernels->sum(hits, o.hit, o.n);
+        return;
+    }
+    if (hits) kernels->fill(o.hit, 1.0, o.n);
+    for (size_t i = 0; i < o.n_out; i++) {
+        void *row = (char *)o.dz + i * o.ld * o.item;
+        const void *y = (const char *)o.y + i * o.ld * o.item;
+        double sum;
+        if (nnc_loss_takes_logits(loss, f)) {
+            kernels->loss_from_logits(&sum, row, o.y_hat, row, y, o.n);
+            if (hits) kernels->match(o.hit, o.y_hat, y, o.n);
+        } else {
+            if (hits) kernels->match(o.hit, row, y, o.n);
+            kernels->loss[loss](&sum, o.y_hat, row, y, o.n);
+            kernels->activate_backward[f](row, o.y_hat, row, o.n);
+        }
+        *cost += sum;
+    }
+    if (hits) kernels->sum(hits, o.hit, o.n);
+}
+
 void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
                     const void *ys, double *cost, double *hits)
 {
     const nnc_plan *plan = &network->plan;
-    const nnc_kernels *kernels = plan->kernels;
     const nnc_layer *layer = &network->net->layers[network->net->n_layers - 1];
-    void *dz = work->a[network->net->n_layers];
-
-    *cost = 0;
-    if (hits) kernels->fill(work->hit, 1.0, slice.n);
-    for (size_t i = 0; i < layer->n_out; i++) {
-        void *row = nnc_at(plan, dz, i * plan->ld);
-        const void *y = nnc_at(plan, ys, i * plan->ld);
-        double sum;
-        if (network->loss_takes_logits) {
-            kernels->loss_from_logits(&sum, row, work->y_hat, row, y, slice.n);
-            if (hits) kernels->match(work->hit, work->y_hat, y, slice.n);
-        } else {
-            if (hits) kernels->match(work->hit, row, y, slice.n);
-            kernels->loss[network->loss](&sum, work->y_hat, row, y, slice.n);
-            kernels->activate_backward[layer->activation](row, work->y_hat, row, slice.n);
-        }
-        *cost += sum;
-    }
-    if (hits) kernels->sum(hits, work->hit, slice.n);
-    nnc_clear_padding(plan, slice, dz, layer->n_out);
+    nnc_output output = {.dz = work->a[network->net->n_layers],
+                         .y = ys,
+                         .y_hat = work->y_hat,
+                         .hit = work->hit,
+                         .n_out = layer->n_out,
+                         .n = slice.n,
+                         .ld = plan->ld,
+                         .item = plan->item};
+    nnc_loss_rows(plan->kernels, network->loss, layer->activation, cost, hits, &output);
+    nnc_clear_padding(plan, slice, output.dz, layer->n_out);
 }

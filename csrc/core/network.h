@@ -5,9 +5,8 @@
 #ifndef NNC_CORE_NETWORK_H
 #define NNC_CORE_NETWORK_H
 
-#include <stdatomic.h>
-
-#include "core/fpmode.h"
+#include "core/loss.h"
+#include "core/pacer.h"
 #include "core/plan.h"
 #include "nnc.h"
 
@@ -26,31 +25,6 @@ typedef struct {
     void *y_hat;    /* (cols): a row of probabilities */
     void *hit;      /* (cols): 1 where all classes of a sample are right */
 } nnc_workspace;
-
-/* Counts work, and asks the monitor about every 30 ms whether to go on. Each thread has one; that
- * of rank 0 asks, the others only look at the answer. */
-typedef struct {
-    const nnc_monitor *monitor; /* NULL: never asks */
-    atomic_bool *hurry;         /* shared: the monitor wants to stop */
-    nnc_fpmode caller;          /* the mode in which callbacks run */
-    double next;                /* seconds: when to ask again */
-    size_t pending;             /* multiply-adds since the clock was read */
-    size_t epoch;
-    double cost;
-    nnc_status status;
-} nnc_pacer;
-
-/* After `work` multiply-adds: false where the monitor wants to stop; status of rank 0 says why. */
-bool nnc_pacer_tick(nnc_pacer *pacer, size_t work);
-
-/* n steps of `work` multiply-adds each, cut so that a kernel call lasts some milliseconds at most,
- * but has at least `least` steps: fewer would not fill its registers. */
-static inline nnc_split nnc_chunks(size_t n, size_t work, size_t least)
-{
-    const size_t most = (size_t)1 << 24;
-    if (n * work <= most) return nnc_split_evenly(n, n);
-    return nnc_split_evenly(n, nnc_max(most / work, least));
-}
 
 /* Products that keep samples apart are cut by logical vectors of samples, sums over samples by
  * rows of their result. */

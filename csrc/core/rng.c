@@ -100,3 +100,21 @@ void nnc_rng_normal(nnc_rng *rng, double *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) x[i] = next_normal(rng);
 }
+
+/* From the last place down, each element changes places with one at or before it. The place is the
+ * first random number below `mask` that is not too large; without branches, as none could be
+ * predicted: a number that is too large lets the element change places with itself. */
+void nnc_rng_shuffle(nnc_rng *rng, size_t *order, size_t n)
+{
+    if (n < 2) return;
+    uint32_t i = (uint32_t)(n - 1), mask = UINT32_MAX >> __builtin_clz(i);
+    while (i > 0) {
+        uint32_t j = next_word(rng) & mask;
+        uint32_t fits = j <= i, place = fits ? j : i;
+        size_t moved = order[i];
+        order[i] = order[place];
+        order[place] = moved;
+        i -= fits;
+        mask >>= i <= mask >> 1;
+    }
+}

@@ -13,9 +13,33 @@ const char *nnc_status_text(nnc_status status)
 const char *nnc_activation_name(nnc_activation activation)
 {
 #define NAME(suffix, name, ...) [NNC_ACT_##suffix] = #name,
-    static const char *const names[NNC_ACT_COUNT] = {NNC_ACTIVATION_LIST(NAME)};
+    static const char *const names[] = {NNC_ACTIVATION_LIST(NAME) NAME(SOFTMAX, softmax)};
 #undef NAME
     return names[activation];
+}
+
+const char *nnc_loss_name(nnc_loss loss)
+{
+#define NAME(suffix, name) [NNC_LOSS_##suffix] = #name,
+    static const char *const names[NNC_LOSS_COUNT] = {NNC_LOSS_LIST(NAME)};
+#undef NAME
+    return names[loss];
+}
+
+const char *nnc_optimizer_name(nnc_optimizer optimizer)
+{
+#define NAME(suffix, name, state) [NNC_OPTIMIZER_##suffix] = #name,
+    static const char *const names[NNC_OPTIMIZER_COUNT] = {NNC_OPTIMIZER_LIST(NAME)};
+#undef NAME
+    return names[optimizer];
+}
+
+size_t nnc_optimizer_state(nnc_optimizer optimizer)
+{
+#define STATE(suffix, name, state) [NNC_OPTIMIZER_##suffix] = state,
+    static const size_t states[NNC_OPTIMIZER_COUNT] = {NNC_OPTIMIZER_LIST(STATE)};
+#undef STATE
+    return states[optimizer];
 }
 
 size_t nnc_dtype_size(nnc_dtype dtype)

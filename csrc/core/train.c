@@ -4,55 +4,16 @@
  * over the slices, in their fixed order, and writes the range's next values; after a second
  * barrier the epoch is over. The parameters before the last update are kept, so that a diverging
  * run can hand back the last ones whose cost was finite. */
-#define _GNU_SOURCE 1 /* clock_gettime under -std=c11 */
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/arena.h"
 #include "core/network.h"
 #include "core/team.h"
 
-/* Seconds between questions to the monitor, and multiply-adds between looks at the clock. */
-#define POLL_SECONDS 0.03 /* Ctrl-C must be felt within 100 ms, freeing memory included */
-enum { CLOCK_WORK = 1 << 21 };
-
-/* What a kernel call costs besides its multiply-adds, in multiply-adds. */
-enum { CALL_WORK = 1 << 10 };
-
 /* A second thread pays above about this many multiply-adds an epoch (20 us). */
 enum { PARALLEL_WORK = 1 << 18 };
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-/* Lets the monitor poll, in the caller's floating-point mode, where it is time to. */
-static void poll_monitor(void *context)
-{
-    nnc_pacer *pacer = context;
-    double now = seconds();
-    if (now < pacer->next || atomic_load(pacer->hurry)) return;
-    nnc_fpmode_leave(pacer->caller);
-    pacer->status = pacer->monitor->poll(pacer->monitor->context, pacer->epoch, pacer->cost);
-    pacer->caller = nnc_fpmode_enter();
-    pacer->next = seconds() + POLL_SECONDS;
-    if (pacer->status != NNC_OK) atomic_store(pacer->hurry, true);
-}
-
-bool nnc_pacer_tick(nnc_pacer *pacer, size_t work)
-{
-    pacer->pending += work + CALL_WORK;
-    if (pacer->monitor && pacer->pending >= CLOCK_WORK) {
-        pacer->pending = 0;
-        poll_monitor(pacer);
-    }
-    return !atomic_load_explicit(pacer->hurry, memory_order_relaxed);
-}
 
 typedef struct {
     const nnc_training *training;
@@ -127,21 +88,8 @@ static double record(run *r, size_t epoch, double cost)
 {
     r->cost[epoch] = cost;
     if (!r->accuracy) return NAN;
-    r->accuracy[epoch] = nnc_sum_slices(&r->network.plan, r->hits) / (double)r->training->m;
+    r->accuracy[epoch] = nnc_sum_slices(&r->network.plan, r->hits) / (double)r->training->data.m;
     return r->accuracy[epoch];
-}
-
-/* Calls at_epoch where it is due. A monitor that already wants to stop is asked nothing more. */
-static void report(run *r, size_t epoch, double cost, double accuracy, const void *params)
-{
-    const nnc_monitor *monitor = &r->training->monitor;
-    nnc_pacer *pacer = &r->pacer;
-    if (!monitor->at_epoch || !monitor->every || epoch % monitor->every != 0) return;
-    if (pacer->status != NNC_OK) return;
-    nnc_fpmode_leave(pacer->caller);
-    pacer->status = monitor->at_epoch(monitor->context, epoch, cost, accuracy, params);
-    pacer->caller = nnc_fpmode_enter();
-    if (pacer->status != NNC_OK) atomic_store(&r->hurry, true);
 }
 
 /* Every thread runs the same loop and takes the same decisions, from values that nobody writes
@@ -151,10 +99,11 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
 {
     run *r = context;
     const nnc_training *t = r->training;
-    double divisor = t->loss == NNC_LOSS_BCE ? (double)t->m : 1.0;
-    double rate = t->m > 0 ? t->learning_rate / divisor : 0.0;
+    double divisor =
+        nnc_loss_divisor(t->loss, t->data.m, t->net->layers[t->net->n_layers - 1].n_out);
+    double rate = t->data.m > 0 ? t->learning_rate / divisor : 0.0;
     nnc_slice share = share_of(r, team, rank);
-    void (*idle)(void *) = rank == 0 && r->pacer.monitor ? poll_monitor : NULL;
+    void (*idle)(void *) = rank == 0 && r->pacer.monitor ? nnc_pacer_poll : NULL;
     nnc_status status = NNC_OK;
     size_t now = 0, epoch = 0;
 
@@ -167,7 +116,7 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
         }
         if (atomic_load(&r->stop)) break;
         double cost = nnc_sum_slices(&r->network.plan, r->costs) / divisor;
-        if (t->m > 0 && !isfinite(cost)) {
+        if (t->data.m > 0 && !isfinite(cost)) {
             status = NNC_DIVERGED;
             if (epoch > 0) now = !now;
             break;
@@ -188,7 +137,7 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
         if (rank > 0) continue;
         r->pacer.epoch = epoch;
         r->pacer.cost = cost;
-        report(r, epoch - 1, cost, accuracy, r->params[now]);
+        nnc_pacer_report(&r->pacer, &t->monitor, epoch - 1, cost, accuracy, r->params[now]);
         if (nnc_team_lost_members(team)) share = share_of(r, team, rank);
     }
     if (rank > 0) return;
@@ -200,18 +149,9 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
 static size_t threads_that_pay(const nnc_training *t, const nnc_plan *plan)
 {
     size_t work;
-    if (!nnc_mul(&work, t->net->n_params, t->m)) work = SIZE_MAX;
+    if (!nnc_mul(&work, t->net->n_params, t->data.m)) work = SIZE_MAX;
     if (work < PARALLEL_WORK) return 1;
     return nnc_max(nnc_min(t->n_threads, plan->n_slices), 1);
-}
-
-/* Visits the pieces of the run's memory in one order: with an allocated arena it takes them,
- * before that it reserves them. */
-static void *piece(nnc_arena *arena, size_t a, size_t b, size_t c)
-{
-    if (arena->block) return nnc_arena_take(arena, a, b, c);
-    nnc_arena_reserve(arena, a, b, c);
-    return NULL;
 }
 
 static void lay_out(run *r, nnc_arena *arena)
@@ -221,21 +161,22 @@ static void lay_out(run *r, nnc_arena *arena)
     size_t slices = plan->n_slices, ld = plan->ld * plan->item;
     bool allocated = arena->block != NULL;
 
-    r->xs = piece(arena, slices, net->layers[0].n_in, ld);
-    r->ys = piece(arena, slices, net->layers[net->n_layers - 1].n_out, ld);
-    for (int i = 0; i < 2; i++) r->params[i] = piece(arena, net->n_params, plan->item, 1);
-    r->grads = piece(arena, slices, net->n_params, plan->item);
-    r->workspaces = piece(arena, r->n_threads, sizeof *r->workspaces, 1);
+    r->xs = nnc_arena_piece(arena, slices, net->layers[0].n_in, ld);
+    r->ys = nnc_arena_piece(arena, slices, net->layers[net->n_layers - 1].n_out, ld);
+    for (int i = 0; i < 2; i++) r->params[i] = nnc_arena_piece(arena, net->n_params, plan->item, 1);
+    r->grads = nnc_arena_piece(arena, slices, net->n_params, plan->item);
+    r->workspaces = nnc_arena_piece(arena, r->n_threads, sizeof *r->workspaces, 1);
     for (size_t rank = 0; rank < r->n_threads; rank++) {
-        void **a = piece(arena, net->n_layers + 1, sizeof *a, 1);
+        void **a = nnc_arena_piece(arena, net->n_layers + 1, sizeof *a, 1);
         for (size_t l = 0; l < net->n_layers; l++) {
-            void *output = piece(arena, net->layers[l].n_out, ld, 1);
+            void *output = nnc_arena_piece(arena, net->layers[l].n_out, ld, 1);
             if (allocated) a[l + 1] = output;
         }
         nnc_workspace work = {.a = a};
-        for (int i = 0; i < 2; i++) work.delta[i] = piece(arena, r->network.max_width, ld, 1);
-        work.y_hat = piece(arena, ld, 1, 1);
-        work.hit = piece(arena, ld, 1, 1);
+        for (int i = 0; i < 2; i++)
+            work.delta[i] = nnc_arena_piece(arena, r->network.max_width, ld, 1);
+        work.y_hat = nnc_arena_piece(arena, ld, 1, 1);
+        work.hit = nnc_arena_piece(arena, ld, 1, 1);
         if (allocated) r->workspaces[rank] = work;
     }
 }
@@ -247,10 +188,10 @@ static bool pack_data(run *r)
     size_t n_in = t->net->layers[0].n_in, n_out = t->net->layers[t->net->n_layers - 1].n_out;
     for (size_t s = 0; s < plan->n_slices; s++) {
         nnc_slice slice = plan->slices[s];
-        nnc_pack(plan, slice, nnc_at(plan, r->xs, s * n_in * plan->ld), t->x, n_in, t->x_feature,
-                 t->x_sample);
-        nnc_pack(plan, slice, nnc_at(plan, r->ys, s * n_out * plan->ld), t->y, n_out, t->y_feature,
-                 t->y_sample);
+        nnc_pack(plan, slice, nnc_at(plan, r->xs, s * n_in * plan->ld), t->data.x, n_in,
+                 t->data.x_feature, t->data.x_sample);
+        nnc_pack(plan, slice, nnc_at(plan, r->ys, s * n_out * plan->ld), t->data.y, n_out,
+                 t->data.y_feature, t->data.y_sample);
         if (!nnc_pacer_tick(&r->pacer, slice.cols * (n_in + n_out))) return false;
     }
     return true;
@@ -282,12 +223,11 @@ nnc_status nnc_train(const nnc_training *training, void *params, double *cost, d
     const nnc_layer *last = &net->layers[net->n_layers - 1];
     run r = {.training = training, .cost = cost, .accuracy = accuracy};
     *done = 0;
-    nnc_status status = nnc_plan_init(&r.network.plan, training->dtype, training->m);
+    nnc_status status = nnc_plan_init(&r.network.plan, training->dtype, training->data.m);
     if (status != NNC_OK) return status;
     r.network.net = net;
     r.network.loss = training->loss;
-    r.network.loss_takes_logits =
-        training->loss == NNC_LOSS_BCE && last->activation == NNC_ACT_SIGMOID;
+    r.network.loss_takes_logits = nnc_loss_takes_logits(training->loss, last->activation);
     for (size_t l = 0; l < net->n_layers; l++)
         r.network.max_width = nnc_max(r.network.max_width, net->layers[l].n_in);
     r.n_threads = threads_that_pay(training, &r.network.plan);
@@ -297,17 +237,13 @@ nnc_status nnc_train(const nnc_training *training, void *params, double *cost, d
     status = nnc_arena_allocate(&arena);
     if (status != NNC_OK) return status;
     lay_out(&r, &arena);
-    r.pacer = (nnc_pacer){.hurry = &r.hurry, .caller = nnc_fpmode_enter()};
-    if (training->monitor.poll) {
-        r.pacer.monitor = &training->monitor;
-        r.pacer.next = seconds() + POLL_SECONDS;
-    }
+    r.pacer = nnc_pacer_begin(&training->monitor, &r.hurry);
     bool started = start_parameters(&r, params);
     if (started && pack_data(&r))
         nnc_team_run(r.n_threads, run_epochs, &r);
     else
         r.status = r.pacer.status;
-    nnc_fpmode_leave(r.pacer.caller);
+    nnc_pacer_end(&r.pacer);
     if (started) memcpy(params, r.params[r.now], net->n_params * r.network.plan.item);
     *done = r.done;
     nnc_arena_free(&arena);

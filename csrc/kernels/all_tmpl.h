@@ -34,6 +34,7 @@
 #define v_select NNC_FN(v_select)
 #define v_keep NNC_FN(v_keep)
 #define v_abs NNC_FN(v_abs)
+#define v_sqrt NNC_FN(v_sqrt)
 #define v_fma NNC_FN(v_fma)
 #define v_fold NNC_FN(v_fold)
 #define v_fold4 NNC_FN(v_fold4)

@@ -10,11 +10,12 @@
 #define NNC_ISA avx2
 #define NNC_VECTOR_BYTES 32
 #define NNC_FMA 1
-#define NNC_TILE_ROWS 4
+#define NNC_TILE_ROWS 6
 #define NNC_TILE_VECTORS 3
-#define NNC_TILE_GRID NNC_GRID_4x3
+#define NNC_TILE_MOST_ROWS {6, 6, 4}
+#define NNC_TILE_GRID(X) NNC_ROWS_6(X, 1) NNC_ROWS_6(X, 2) NNC_ROWS_4(X, 3)
 #define NNC_DOT_ROWS 3
-#define NNC_DOT_GRID NNC_GRID_3x4
+#define NNC_DOT_GRID(X) NNC_ROWS_3(X, 1) NNC_ROWS_3(X, 2) NNC_ROWS_3(X, 3) NNC_ROWS_3(X, 4)
 
 NNC_TARGET_BEGIN("avx2,fma")
 #include "kernels/all_tmpl.h"

@@ -10,11 +10,13 @@
 #define NNC_ISA avx512
 #define NNC_VECTOR_BYTES 64
 #define NNC_FMA 1
-#define NNC_TILE_ROWS 5
+#define NNC_TILE_ROWS 12
 #define NNC_TILE_VECTORS 5
-#define NNC_TILE_GRID NNC_GRID_5x5
+#define NNC_TILE_MOST_ROWS {12, 12, 8, 6, 5}
+#define NNC_TILE_GRID(X) \
+    NNC_ROWS_12(X, 1) NNC_ROWS_12(X, 2) NNC_ROWS_8(X, 3) NNC_ROWS_6(X, 4) NNC_ROWS_5(X, 5)
 #define NNC_DOT_ROWS 6
-#define NNC_DOT_GRID NNC_GRID_6x4
+#define NNC_DOT_GRID(X) NNC_ROWS_6(X, 1) NNC_ROWS_6(X, 2) NNC_ROWS_6(X, 3) NNC_ROWS_6(X, 4)
 
 NNC_TARGET_BEGIN("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")
 #include "kernels/all_tmpl.h"

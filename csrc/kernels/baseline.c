@@ -11,8 +11,9 @@
 #define NNC_FMA 0
 #define NNC_TILE_ROWS 4
 #define NNC_TILE_VECTORS 2
-#define NNC_TILE_GRID NNC_GRID_4x2
+#define NNC_TILE_MOST_ROWS {4, 4}
+#define NNC_TILE_GRID(X) NNC_ROWS_4(X, 1) NNC_ROWS_4(X, 2)
 #define NNC_DOT_ROWS 2
-#define NNC_DOT_GRID NNC_GRID_2x4
+#define NNC_DOT_GRID(X) NNC_ROWS_2(X, 1) NNC_ROWS_2(X, 2) NNC_ROWS_2(X, 3) NNC_ROWS_2(X, 4)
 
 #include "kernels/all_tmpl.h"

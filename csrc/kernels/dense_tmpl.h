@@ -33,37 +33,46 @@ static void NNC_FN(finish)(nnc_activation f, bool backward, real *c, const real 
     }
 }
 
-/* c (rows, vectors) = w x, started at b (or 0) and finished by f: w's element (i, k) lies at
- * w[i w_row + k w_col]. Always inlined, with constants for rows, vectors, one stride and
- * backward. Short activations are applied in registers. */
+/* acc (rows, vectors) += w x: w's element (i, k) lies at w[i w_row + k w_col]. Always inlined, with
+ * constants for rows, vectors and one stride. */
+static NNC_ALWAYS_INLINE void NNC_FN(multiply)(size_t rows, size_t vectors,
+                                               vreal acc[][NNC_TILE_VECTORS], const real *w,
+                                               const real *x, size_t depth, size_t ld, size_t w_row,
+                                               size_t w_col)
+{
+    for (size_t k = 0; k < depth; k++) {
+        vreal xs[NNC_TILE_VECTORS];
+#pragma GCC unroll 12
+        for (size_t j = 0; j < vectors; j++) xs[j] = v_load(x + k * ld + j * VLEN);
+#pragma GCC unroll 12
+        for (size_t i = 0; i < rows; i++) {
+            vreal weight = v_set1(w[i * w_row + k * w_col]);
+#pragma GCC unroll 12
+            for (size_t j = 0; j < vectors; j++) acc[i][j] = v_fma(weight, xs[j], acc[i][j]);
+        }
+    }
+}
+
+/* c (rows, vectors) = w x, started at b (or 0) and finished by f. Always inlined, with constants
+ * for rows, vectors, one stride and backward. Short activations are applied in registers. */
 static NNC_ALWAYS_INLINE void NNC_FN(tile)(size_t rows, size_t vectors, real *c, const real *w,
                                            const real *b, const real *x, size_t depth, size_t ld,
                                            size_t w_row, size_t w_col, nnc_activation f,
                                            bool backward, const real *y)
 {
     vreal acc[NNC_TILE_ROWS][NNC_TILE_VECTORS];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (size_t i = 0; i < rows; i++) {
         vreal start = v_set1(b ? b[i] : 0);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (size_t j = 0; j < vectors; j++) acc[i][j] = start;
     }
-    for (size_t k = 0; k < depth; k++) {
-        vreal xs[NNC_TILE_VECTORS];
-#pragma GCC unroll 8
-        for (size_t j = 0; j < vectors; j++) xs[j] = v_load(x + k * ld + j * VLEN);
-#pragma GCC unroll 8
-        for (size_t i = 0; i < rows; i++) {
-            vreal weight = v_set1(w[i * w_row + k * w_col]);
-#pragma GCC unroll 8
-            for (size_t j = 0; j < vectors; j++) acc[i][j] = v_fma(weight, xs[j], acc[i][j]);
-        }
-    }
+    NNC_FN(multiply)(rows, vectors, acc, w, x, depth, ld, w_row, w_col);
     /* one copy of the stores for each short activation, so that the choice is outside of them */
 #define NNC_STORE_TILE(end)                                                      \
-    _Pragma("GCC unroll 8") for (size_t i = 0; i < rows; i++)                    \
+    _Pragma("GCC unroll 12") for (size_t i = 0; i < rows; i++)                   \
     {                                                                            \
-        _Pragma("GCC unroll 8") for (size_t j = 0; j < vectors; j++)             \
+        _Pragma("GCC unroll 12") for (size_t j = 0; j < vectors; j++)            \
         {                                                                        \
             size_t at = i * ld + j * VLEN;                                       \
             v_store(c + at, NNC_FN(finished)(end, backward, acc[i][j], y + at)); \
@@ -114,6 +123,9 @@ static const NNC_FN(tile_function)
 static const NNC_FN(tile_function)
     NNC_FN(tiles_t)[NNC_TILE_ROWS][NNC_TILE_VECTORS] = {NNC_TILE_GRID(NNC_TILE_T_ENTRY)};
 
+/* By the number of vectors. */
+static const unsigned char NNC_FN(most_rows)[NNC_TILE_VECTORS] = NNC_TILE_MOST_ROWS;
+
 static void NNC_FN(dense_forward)(void *a_, const void *w_, const void *b_, const void *x_,
                                   nnc_activation f, size_t n_out, size_t n_in, size_t cols,
                                   size_t ld)
@@ -123,7 +135,7 @@ static void NNC_FN(dense_forward)(void *a_, const void *w_, const void *b_, cons
     nnc_split across = nnc_split_evenly(cols / VLEN, NNC_TILE_VECTORS);
     while (nnc_split_next(&across)) {
         size_t col = across.start * VLEN;
-        nnc_split down = nnc_split_evenly(n_out, NNC_TILE_ROWS);
+        nnc_split down = nnc_split_evenly(n_out, NNC_FN(most_rows)[across.length - 1]);
         while (nnc_split_next(&down)) {
             size_t row = down.start;
             NNC_FN(tile_function) tile = NNC_FN(tiles)[down.length - 1][across.length - 1];
@@ -142,7 +154,7 @@ static void NNC_FN(dense_backward)(void *dx_, const void *w_, const void *dz_, c
     nnc_split across = nnc_split_evenly(cols / VLEN, NNC_TILE_VECTORS);
     while (nnc_split_next(&across)) {
         size_t col = across.start * VLEN;
-        nnc_split down = nnc_split_evenly(n_rows, NNC_TILE_ROWS);
+        nnc_split down = nnc_split_evenly(n_rows, NNC_FN(most_rows)[across.length - 1]);
         while (nnc_split_next(&down)) {
             size_t row = down.start, corner = row * ld + col;
             NNC_FN(tile_function) tile = NNC_FN(tiles_t)[down.length - 1][across.length - 1];

@@ -5,8 +5,12 @@
 #include "kernels/activation_tmpl.h"
 #include "kernels/elementwise_tmpl.h"
 #include "kernels/loss_tmpl.h"
+#include "kernels/softmax_tmpl.h"
 #include "kernels/dense_tmpl.h"
 #include "kernels/weights_tmpl.h"
+#include "kernels/transpose_tmpl.h"
+#include "kernels/outer_tmpl.h"
+#include "kernels/row_tmpl.h"
 
 #define NNC_ACTIVATE(id, name, ...) [NNC_ACT_##id] = NNC_FN(activate_##name),
 #define NNC_ACTIVATE_BACKWARD(id, name, ...) [NNC_ACT_##id] = NNC_FN(activate_backward_##name),
@@ -19,8 +23,14 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .dense_backward = NNC_FN(dense_backward),
     .dense_weights = NNC_FN(dense_weights),
     .dense_bias = NNC_FN(dense_bias),
+    .dense_row = NNC_FN(dense_row),
+    .outer = NNC_FN(outer),
+    .transpose = NNC_FN(transpose),
+    .gather = NNC_FN(gather),
     .loss = {NNC_LOSS_LIST(NNC_LOSS)},
     .loss_from_logits = NNC_FN(loss_from_logits),
+    .softmax = NNC_FN(softmax),
+    .softmax_loss = NNC_FN(softmax_loss),
     .match = NNC_FN(match),
     .sum = NNC_FN(sum),
     .subtract = NNC_FN(subtract),
@@ -29,6 +39,7 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .add_slices = NNC_FN(add_slices),
     .divide = NNC_FN(divide),
     .descend = NNC_FN(descend),
+    .adam = NNC_FN(adam),
     .update = NNC_FN(update),
     .first_nonfinite = NNC_FN(first_nonfinite),
 };

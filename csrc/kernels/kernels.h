@@ -22,6 +22,14 @@
 /* The most slices a batch is cut into: a power of two. */
 enum { NNC_MAX_SLICES = 8 };
 
+/* The columns of a panel: a matrix "in panels" is cut into blocks of so many columns, and each
+ * block lies row by row without gaps. */
+enum { NNC_PANEL = 32 };
+
+typedef struct {
+    double scale, beta_1, beta_2, rate, correction, epsilon;
+} nnc_adam;
+
 typedef struct {
     /* a (n) = f(z); a may be z. */
     void (*activate[NNC_ACT_COUNT])(void *a, const void *z, size_t n);
@@ -40,8 +48,26 @@ typedef struct {
     /* dw (n_out, n_in) = dz x^T, a sum over samples: dz (n_out, cols), x (n_in, cols). */
     void (*dense_weights)(void *dw, const void *dz, const void *x, size_t n_out, size_t n_in,
                           size_t cols, size_t ld);
-    /* db (n_out) = sums over samples of dz (n_out, cols). */
-    void (*dense_bias)(void *db, const void *dz, size_t n_out, size_t cols, size_t ld);
+    /* db (n_out) = sums over samples of dz (n_out, cols); where panel is not 0, in panels with so
+     * many elements from one to the next. */
+    void (*dense_bias)(void *db, const void *dz, size_t n_out, size_t cols, size_t ld,
+                       size_t panel);
+    /* a (n_out) = f(w x + b) for one sample x (n_in); b may be NULL. Each element is a sum in
+     * logical lanes over inputs, folded, then b. */
+    void (*dense_row)(void *a, const void *w, const void *b, const void *x, nnc_activation f,
+                      size_t n_out, size_t n_in);
+
+    /* dw (n_out, n_in; rows dw_ld apart) = dz x, where rate is 0; else dw = fma(-rate, dz x, dw).
+     * dz (n_out, n) in panels, dz_panel elements from one to the next; x (n, n_in), its rows
+     * NNC_PANEL apart: n_in is at most that, and the rows are readable to their end. */
+    void (*outer)(void *dw, const void *dz, const void *x, size_t n_out, size_t n_in, size_t n,
+                  size_t dz_panel, size_t dw_ld, double rate);
+    /* out (cols, rows; out_ld) = the transpose of x (rows, cols; ld). */
+    void (*transpose)(void *out, const void *x, size_t rows, size_t cols, size_t out_ld, size_t ld);
+    /* out (features, cols; ld) = the samples index (cols) of x, read through strides counted in
+     * elements. cols is a whole number of logical vectors. */
+    void (*gather)(void *out, const void *x, const size_t *index, size_t features, size_t cols,
+                   ptrdiff_t feature_stride, ptrdiff_t sample_stride, size_t ld);
 
     /* One row of n samples: *sum is the loss of y_hat against y; dy (n) its derivative by y_hat,
      * and may be NULL. nnc.h, nnc_score, says what cross-entropy makes of 0 and 1. */
@@ -50,6 +76,13 @@ typedef struct {
      * y_hat (n) = sigmoid(z). dz may be z. */
     void (*loss_from_logits)(double *sum, void *dz, void *y_hat, const void *z, const void *y,
                              size_t n);
+    /* z (n_out, cols; ld) = softmax over the rows. */
+    void (*softmax)(void *z, size_t n_out, size_t cols, size_t ld);
+    /* The same for categorical cross-entropy from logits z (n_out, cols; ld): *sum, and z becomes
+     * the derivative by z. hit (cols), unless it is NULL, is 1 where the largest z is in the row of
+     * the largest y (n_out, cols; ld), else 0. */
+    void (*softmax_loss)(double *sum, void *hit, void *z, const void *y, size_t n_out, size_t cols,
+                         size_t ld);
     /* hit (n) *= 1 where the class of y_hat equals y, else 0. */
     void (*match)(void *hit, const void *y_hat, const void *y, size_t n);
     /* *sum of x (n). */
@@ -67,6 +100,9 @@ typedef struct {
     /* next (n) = fma(-rate, the sum of add_slices, params). */
     void (*descend)(void *next, const void *params, const void *parts, size_t n_parts,
                     size_t stride, double rate, size_t n);
+    /* From the sums of gradients g = scale * sums (n): m = beta_1 m + (1 - beta_1) g, v = beta_2 v
+     * + (1 - beta_2) g^2, params -= rate * m / (sqrt(v) * correction + epsilon). */
+    void (*adam)(void *params, void *m, void *v, const void *sums, const nnc_adam *step, size_t n);
     /* params (n) -= rate * grads, product and difference rounded each. */
     void (*update)(void *params, const void *grads, double rate, size_t n);
     /* *index of the first NaN or infinity in x (n); n where there is none. */

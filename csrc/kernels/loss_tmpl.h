@@ -33,6 +33,17 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(dl_binary_cross_entropy)(vreal p, vreal y)
     return (1 - y) / q - y / NNC_FN(v_at_least)(p, LEAST_P);
 }
 
+/* -y log p */
+static NNC_ALWAYS_INLINE vreal NNC_FN(l_categorical_cross_entropy)(vreal p, vreal y)
+{
+    return -(y * v_log(NNC_FN(v_at_least)(p, LEAST_P)));
+}
+
+static NNC_ALWAYS_INLINE vreal NNC_FN(dl_categorical_cross_entropy)(vreal p, vreal y)
+{
+    return -(y / NNC_FN(v_at_least)(p, LEAST_P));
+}
+
 #undef LEAST_P
 #undef LEAST_Q
 
@@ -45,6 +56,17 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(l_sum_of_squares)(vreal p, vreal y)
 static NNC_ALWAYS_INLINE vreal NNC_FN(dl_sum_of_squares)(vreal p, vreal y)
 {
     return 2 * (p - y);
+}
+
+/* The sum; core/loss.c divides. */
+static NNC_ALWAYS_INLINE vreal NNC_FN(l_mean_squared_error)(vreal p, vreal y)
+{
+    return NNC_FN(l_sum_of_squares)(p, y);
+}
+
+static NNC_ALWAYS_INLINE vreal NNC_FN(dl_mean_squared_error)(vreal p, vreal y)
+{
+    return NNC_FN(dl_sum_of_squares)(p, y);
 }
 
 #define NNC_DEFINE_LOSS(id, name)                                                               \

@@ -99,6 +99,26 @@ static NNC_ALWAYS_INLINE vreal v_abs(vreal x)
     return (vreal)((vuint)x << 1 >> 1);
 }
 
+/* Correctly rounded on every ISA. */
+static NNC_ALWAYS_INLINE vreal v_sqrt(vreal x)
+{
+#if NNC_VECTOR_BYTES == 64 && NNC_REAL_IS_DOUBLE
+    return (vreal)_mm512_sqrt_pd((__m512d)x);
+#elif NNC_VECTOR_BYTES == 64
+    return (vreal)_mm512_sqrt_ps((__m512)x);
+#elif NNC_VECTOR_BYTES == 32 && NNC_REAL_IS_DOUBLE
+    return (vreal)_mm256_sqrt_pd((__m256d)x);
+#elif NNC_VECTOR_BYTES == 32
+    return (vreal)_mm256_sqrt_ps((__m256)x);
+#elif NNC_REAL_IS_DOUBLE
+    for (size_t i = 0; i < VLEN; i++) x[i] = __builtin_sqrt(x[i]);
+    return x;
+#else
+    for (size_t i = 0; i < VLEN; i++) x[i] = __builtin_sqrtf(x[i]);
+    return x;
+#endif
+}
+
 /* a * b + c, rounded once where the ISA can. */
 static NNC_ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c)
 {

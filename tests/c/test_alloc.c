@@ -125,10 +125,10 @@ TEST(refused_memory_is_reported_and_nothing_written)
     check_verb("train", train_student);
     student.training.n_threads = 8;
     check_verb("train with threads", train_student);
-    student.training.m = PTRDIFF_MAX;
+    student.training.data.m = PTRDIFF_MAX;
     memcpy(out, out_before, sizeof out);
     CHECK(train_student() == NNC_ERR_SIZE && student.done == 0);
-    student.training.m = PTRDIFF_MAX / 64;
+    student.training.data.m = PTRDIFF_MAX / 64;
     CHECK(train_student() == NNC_ERR_SIZE && student.done == 0);
     CHECK(memcmp(out, out_before, sizeof out) == 0);
     free_lesson(&student);
@@ -219,7 +219,7 @@ TEST(refused_threads_do_not_change_the_bits)
     heap.threads = 0;
     heap.threads_allowed = SIZE_MAX;
     CHECK(train(&t) == NNC_OK && heap.threads == 7); /* eight slices, the caller takes part */
-    t.training.m = 100;
+    t.training.data.m = 100;
     heap.threads = 0;
     CHECK(train(&t) == NNC_OK && heap.threads == 0); /* too little work to pay */
     free_lesson(&t);

@@ -179,7 +179,7 @@ static void check_weights(problem *p)
     CHECK(close);
     CHECK(get(p->dtype, p->out, p->rows * p->depth) == SENTINEL);
     clear(p);
-    nnc_kernels_for(p->dtype)->dense_bias(p->out, p->y, p->rows, p->cols, p->ld);
+    nnc_kernels_for(p->dtype)->dense_bias(p->out, p->y, p->rows, p->cols, p->ld, 0);
     bits = close = true;
     for (size_t i = 0; i < p->rows; i++) {
         wide db = get(p->dtype, p->out, i);
@@ -210,7 +210,7 @@ static size_t all_outputs(problem *p, char *seen)
     kernels->dense_weights(p->out, p->y, p->x, p->rows, p->depth, p->cols, p->ld);
     memcpy(seen + used, p->out, bytes);
     used += bytes;
-    kernels->dense_bias(p->out, p->y, p->rows, p->cols, p->ld);
+    kernels->dense_bias(p->out, p->y, p->rows, p->cols, p->ld, 0);
     memcpy(seen + used, p->out, bytes);
     return used + bytes;
 }
@@ -343,7 +343,7 @@ static void check_empty(nnc_dtype dtype)
     kernels->dense_backward(p.out, p.wt, p.x, NULL, NNC_ACT_IDENTITY, 0, 3, 5, p.cols, p.ld);
     kernels->dense_weights(p.out, p.y, p.x, 0, 3, p.cols, p.ld);
     kernels->dense_weights(p.out, p.y, p.x, 5, 0, p.cols, p.ld);
-    kernels->dense_bias(p.out, p.y, 0, p.cols, p.ld);
+    kernels->dense_bias(p.out, p.y, 0, p.cols, p.ld, 0);
     CHECK(get(dtype, p.out, 0) == SENTINEL);
     p.depth = 0;
     check_forward(&p, NNC_ACT_IDENTITY, true);

@@ -147,12 +147,12 @@ TEST(strides_do_not_change_the_bits)
             for (size_t i = 0; i < n_out; i++)
                 set(dtype, y, (m - 1 - j) * n_out + i, get(dtype, t.y, i * m + j));
         }
-        t.training.x = x;
-        t.training.x_feature = 1;
-        t.training.x_sample = N_IN;
-        t.training.y = (char *)y + (m - 1) * n_out * item;
-        t.training.y_feature = 1;
-        t.training.y_sample = -(ptrdiff_t)n_out;
+        t.training.data.x = x;
+        t.training.data.x_feature = 1;
+        t.training.data.x_sample = N_IN;
+        t.training.data.y = (char *)y + (m - 1) * n_out * item;
+        t.training.data.y_feature = 1;
+        t.training.data.y_sample = -(ptrdiff_t)n_out;
         CHECK(train(&t) == NNC_OK);
         CHECK(same(dtype, params, t.trained, t.net.n_params));
         free(params), free(x), free(y);

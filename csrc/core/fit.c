@@ -1,0 +1,266 @@
+/* fit.c - gradient descent in batches: nnc_fit.
+ *
+ * A step has two phases, or three: panels go forward and back; then the gradients by the weights,
+ * task by task; then, unless the tasks did it, each thread updates its share of the parameters.
+ * Between phases there is a barrier. Which thread takes which panel or task is open, as no result
+ * depends on it. */
+#include <math.h>
+#include <string.h>
+
+#include "core/panels.h"
+#include "core/team.h"
+
+/* Panels that go through the network together, so that a block of weights serves them all. */
+enum { GROUP = 8 };
+
+typedef struct {
+    const nnc_fitting *fitting;
+    nnc_batch batch;
+    nnc_panel_scratch *scratch; /* one a thread */
+    nnc_pacer *pacers;          /* one a thread; that of rank 0 asks */
+    size_t n_threads;           /* asked for: a team may have fewer */
+    bool fused;                 /* weight tasks update the parameters: steps are short */
+    size_t *order;
+    void *params, *grads;
+    void *starts[2];          /* params at the start of this epoch and the one before, in turn */
+    double *cost, *accuracy;  /* the histories */
+    double loss, hits;        /* of the epoch so far */
+    atomic_size_t tickets[2]; /* by phase: the next panel, the next task */
+    atomic_bool hurry;        /* set by rank 0 at any time: phases may break off */
+    atomic_bool stop[2];      /* by phase, and set only in it: it broke off */
+    nnc_status verdict;       /* of rank 0 on an epoch */
+    size_t done;
+} run;
+
+/* One thread's view of the run. */
+typedef struct {
+    run *run;
+    nnc_team *team;
+    size_t rank;
+    nnc_batch batch; /* of the step that this thread is at */
+    size_t start;    /* its first sample */
+} member;
+
+/* What turns a sum of gradients over the batch into the gradient of the loss. */
+static double mean_of(const member *self)
+{
+    const nnc_net *net = self->batch.net;
+    size_t n_out = net->layers[net->n_layers - 1].n_out;
+    return 1 / nnc_loss_divisor(self->batch.loss, self->batch.n, n_out);
+}
+
+/* Groups of panels until none is left: forward, loss, backward. */
+static bool panel_phase(member *self)
+{
+    run *r = self->run;
+    nnc_batch *b = &self->batch;
+    nnc_panel_scratch *scratch = &r->scratch[self->rank];
+    size_t panels = nnc_batch_panels(b);
+    size_t most = nnc_max(1, nnc_min(panels / (2 * r->n_threads), GROUP));
+    for (;;) {
+        size_t first = atomic_fetch_add_explicit(&r->tickets[0], most, memory_order_relaxed);
+        if (first >= panels) return true;
+        size_t end = nnc_min(first + most, panels);
+        for (size_t p = first; p < end; p++)
+            nnc_load_panel(b, p, &r->fitting->data, r->order, self->start);
+        if (!nnc_forward_panels(b, first, end - first, r->params, scratch, true)) return false;
+        for (size_t p = first; p < end; p++) nnc_loss_panel(b, p, scratch, r->accuracy != NULL);
+        if (!nnc_backward_panels(b, first, end - first, r->params, scratch)) return false;
+    }
+}
+
+/* Tasks until none is left. A fused one must not break off: it would leave half a step. */
+static bool weight_phase(member *self)
+{
+    run *r = self->run;
+    size_t tasks = nnc_weight_tasks(&self->batch, r->n_threads);
+    double rate = r->fused ? r->fitting->stepper->learning_rate * mean_of(self) : 0;
+    for (;;) {
+        size_t t = atomic_fetch_add_explicit(&r->tickets[1], 1, memory_order_relaxed);
+        if (t >= tasks) return true;
+        if (!nnc_weight_task(&self->batch, t, r->n_threads, r->fused ? r->params : r->grads, rate,
+                             &r->scratch[self->rank]) &&
+            !r->fused)
+            return false;
+    }
+}
+
+/* base^n by squaring: libm's pow differs between CPUs. */
+static double power(double base, uint64_t n)
+{
+    double result = 1;
+    for (; n > 0; n /= 2, base *= base)
+        if (n % 2) result *= base;
+    return result;
+}
+
+/* This rank's share of the parameters: whole cache lines. */
+static void update_share(member *self)
+{
+    run *r = self->run;
+    const nnc_batch *b = &self->batch;
+    const nnc_stepper *s = r->fitting->stepper;
+    size_t n = b->net->n_params, members = nnc_team_size(self->team);
+    size_t share = nnc_ceil_div(nnc_ceil_div(n, b->lanes), members) * b->lanes;
+    size_t start = nnc_min(self->rank * share, n), count = nnc_min(share, n - start);
+    char *params = (char *)r->params + start * b->item, *grads = (char *)r->grads + start * b->item;
+    if (s->optimizer == NNC_OPTIMIZER_SGD) {
+        double rate = s->learning_rate * mean_of(self);
+        b->kernels->descend(params, params, grads, 1, 0, rate, count);
+        return;
+    }
+    uint64_t t = s->steps + 1;
+    char *m = (char *)s->state + start * b->item, *v = m + n * b->item;
+    nnc_adam adam = {.scale = mean_of(self),
+                     .beta_1 = s->beta_1,
+                     .beta_2 = s->beta_2,
+                     .rate = s->learning_rate / (1 - power(s->beta_1, t)),
+                     .correction = 1 / sqrt(1 - power(s->beta_2, t)),
+                     .epsilon = s->epsilon};
+    b->kernels->adam(params, m, v, grads, &adam, count);
+}
+
+/* Runs a phase and waits for all; false where it broke off. In a child that a callback forked, the
+ * members that it lacks have left their part undone, and rank 0 does it all. */
+static bool whole_phase(member *self, bool (*phase)(member *), size_t which)
+{
+    run *r = self->run;
+    bool polls = self->rank == 0 && r->pacers[0].monitor;
+    if (!phase(self)) atomic_store(&r->stop[which], true);
+    nnc_team_barrier(self->team, polls ? nnc_pacer_poll : NULL, &r->pacers[0]);
+    if (self->rank == 0 && nnc_team_lost_members(self->team)) {
+        atomic_store(&r->tickets[which], 0);
+        if (!phase(self)) atomic_store(&r->stop[which], true);
+    }
+    return !atomic_load(&r->stop[which]);
+}
+
+/* One step; false where it broke off, with the parameters untouched. Rank 0 sets back each phase's
+ * tickets in the other. */
+static bool step(member *self)
+{
+    run *r = self->run;
+    bool first = self->rank == 0;
+    if (!whole_phase(self, panel_phase, 0)) return false;
+    if (first) atomic_store_explicit(&r->tickets[0], 0, memory_order_relaxed);
+    for (size_t p = 0; first && p < nnc_batch_panels(&self->batch); p++) {
+        r->loss += self->batch.costs[p];
+        if (r->accuracy) r->hits += self->batch.hits[p];
+    }
+    if (!whole_phase(self, weight_phase, 1)) return false;
+    if (first) atomic_store_explicit(&r->tickets[1], 0, memory_order_relaxed);
+    if (!r->fused) {
+        update_share(self);
+        nnc_team_barrier(self->team, NULL, NULL);
+    }
+    if (first) r->fitting->stepper->steps++;
+    return true;
+}
+
+/* ------------------------------------------------------------------------------ epochs */
+
+static void begin_epoch(run *r, size_t epoch)
+{
+    const nnc_fitting *f = r->fitting;
+    memcpy(r->starts[epoch % 2], r->params, f->net->n_params * r->batch.item);
+    if (f->shuffle) nnc_rng_shuffle(f->shuffle, r->order, f->data.m);
+    r->loss = r->hits = 0;
+}
+
+/* NNC_DIVERGED, with the parameters of the start of an epoch. */
+static nnc_status diverged(run *r, size_t epoch)
+{
+    memcpy(r->params, r->starts[epoch % 2], r->fitting->net->n_params * r->batch.item);
+    return NNC_DIVERGED;
+}
+
+static nnc_status end_epoch(run *r, size_t epoch)
+{
+    const nnc_fitting *f = r->fitting;
+    const nnc_net *net = f->net;
+    size_t m = f->data.m, bad;
+    double cost = r->loss / nnc_loss_divisor(f->loss, m, net->layers[net->n_layers - 1].n_out);
+    double accuracy = r->accuracy ? r->hits / (double)m : NAN;
+    if (m > 0 && !isfinite(cost)) return diverged(r, epoch > 0 ? epoch - 1 : 0);
+    r->cost[epoch] = cost;
+    if (r->accuracy) r->accuracy[epoch] = accuracy;
+    r->done = epoch + 1;
+    r->batch.kernels->first_nonfinite(&bad, r->params, net->n_params);
+    if (bad < net->n_params) return diverged(r, epoch);
+    r->pacers[0].epoch = epoch + 1;
+    r->pacers[0].cost = cost;
+    nnc_pacer_report(&r->pacers[0], &f->monitor, epoch, cost, accuracy, r->params);
+    return r->pacers[0].status;
+}
+
+static void run_epochs(void *context, nnc_team *team, size_t rank)
+{
+    run *r = context;
+    const nnc_fitting *f = r->fitting;
+    member self = {.run = r, .team = team, .rank = rank, .batch = r->batch};
+    for (size_t epoch = 0; epoch < f->epochs; epoch++) {
+        bool whole = true;
+        if (rank == 0) begin_epoch(r, epoch);
+        nnc_team_barrier(team, NULL, NULL);
+        for (size_t start = 0; whole && start < f->data.m; start += self.batch.n) {
+            self.start = start;
+            self.batch.n = nnc_min(f->batch, f->data.m - start);
+            whole = step(&self);
+        }
+        if (rank == 0) {
+            r->verdict = whole ? end_epoch(r, epoch) : r->pacers[0].status;
+            nnc_team_lost_members(team); /* in a callback of end_epoch */
+        }
+        nnc_team_barrier(team, NULL, NULL);
+        if (r->verdict != NNC_OK) return;
+    }
+}
+
+static void lay_out(run *r, nnc_arena *arena)
+{
+    const nnc_fitting *f = r->fitting;
+    size_t n_params = f->net->n_params, item = nnc_dtype_size(f->dtype);
+    nnc_batch_lay_out(&r->batch, arena, f->net, f->dtype, nnc_min(f->batch, f->data.m), true);
+    r->batch.loss = f->loss;
+    r->n_threads = r->batch.wide ? nnc_max(f->n_threads, 1) : 1;
+    r->fused = !r->batch.wide && f->stepper->optimizer == NNC_OPTIMIZER_SGD;
+    r->params = nnc_arena_piece(arena, n_params, item, 1);
+    for (int i = 0; i < 2; i++) r->starts[i] = nnc_arena_piece(arena, n_params, item, 1);
+    r->grads = r->fused ? NULL : nnc_arena_piece(arena, n_params, item, 1);
+    r->order = f->shuffle ? nnc_arena_piece(arena, f->data.m, sizeof *r->order, 1) : NULL;
+    r->scratch = nnc_arena_piece(arena, r->n_threads, sizeof *r->scratch, 1);
+    r->pacers = nnc_arena_piece(arena, r->n_threads, sizeof *r->pacers, 1);
+    for (size_t rank = 0; rank < r->n_threads; rank++) {
+        nnc_panel_scratch scratch;
+        nnc_scratch_lay_out(&scratch, arena, &r->batch, true);
+        if (!arena->block) continue;
+        r->pacers[rank] = (nnc_pacer){.hurry = &r->hurry};
+        scratch.pacer = &r->pacers[rank];
+        r->scratch[rank] = scratch;
+    }
+}
+
+nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, double *accuracy,
+                   size_t *done)
+{
+    const nnc_net *net = fitting->net;
+    size_t size = net->n_params * nnc_dtype_size(fitting->dtype);
+    run r = {.fitting = fitting, .cost = cost, .accuracy = accuracy};
+    nnc_arena arena = {0};
+    *done = 0;
+    nnc_status status = nnc_check_softmax(net, fitting->loss);
+    if (status != NNC_OK) return status;
+    lay_out(&r, &arena);
+    status = nnc_arena_allocate(&arena);
+    if (status != NNC_OK) return status;
+    lay_out(&r, &arena);
+    for (size_t i = 0; fitting->shuffle && i < fitting->data.m; i++) r.order[i] = i;
+    memcpy(r.params, params, size);
+    r.pacers[0] = nnc_pacer_begin(&fitting->monitor, &r.hurry);
+    nnc_team_run(r.n_threads, run_epochs, &r);
+    nnc_pacer_end(&r.pacers[0]);
+    memcpy(params, r.params, size);
+    *done = r.done;
+    nnc_arena_free(&arena);
+    return r.verdict;
+}

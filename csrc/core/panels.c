@@ -1,0 +1,322 @@
+/* panels.c - see panels.h. */
+#include "core/panels.h"
+
+#include <string.h>
+
+/* About so much of a matrix is worked on at a time: it stays in the second cache, with room for a
+ * panel. */
+enum { BLOCK_BYTES = 384 << 10 };
+
+/* Multiply-adds in a step above which a batch is wide (some 20 us). */
+enum { WIDE_WORK = 1 << 20 };
+
+/* Rows are cut at multiples of this: full tiles on every ISA. */
+enum { ROW_UNIT = 12 };
+
+static void *at(const nnc_batch *b, const void *p, size_t index)
+{
+    return (char *)(uintptr_t)p + index * b->item;
+}
+
+/* Elements from panel to panel of a matrix with so many rows: not a power of two, or the same part
+ * of each panel would fall on the same cache lines. */
+static size_t panel_stride(const nnc_batch *b, size_t rows)
+{
+    const size_t lines = 33, page = 4096;
+    size_t stride = rows * NNC_PANEL;
+    return stride * b->item % page ? stride : stride + lines * NNC_LINE / b->item;
+}
+
+static void *panel(const nnc_batch *b, void *matrix, size_t rows, size_t p)
+{
+    return at(b, matrix, p * panel_stride(b, rows));
+}
+
+static size_t samples_in(const nnc_batch *b, size_t p)
+{
+    return nnc_min(b->n - p * NNC_PANEL, NNC_PANEL);
+}
+
+/* Columns of panel p that hold samples, in whole logical vectors. */
+static size_t columns_in(const nnc_batch *b, size_t p)
+{
+    return nnc_ceil_div(samples_in(b, p), b->lanes) * b->lanes;
+}
+
+static size_t width(const nnc_net *net, size_t l)
+{
+    return l == 0 ? net->layers[0].n_in : net->layers[l - 1].n_out;
+}
+
+size_t nnc_batch_panels(const nnc_batch *batch)
+{
+    return nnc_ceil_div(batch->n, NNC_PANEL);
+}
+
+/* ------------------------------------------------------------------------------ memory */
+
+static void *matrix(const nnc_batch *b, nnc_arena *arena, size_t rows)
+{
+    return nnc_arena_piece(arena, b->capacity, panel_stride(b, rows), b->item);
+}
+
+/* The rows of `row_bytes` that are worked on at a time. */
+static size_t block_rows(size_t row_bytes, size_t rows)
+{
+    size_t most = nnc_max(BLOCK_BYTES / row_bytes / ROW_UNIT, 2) * ROW_UNIT;
+    return nnc_min(most, rows);
+}
+
+void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, nnc_dtype dtype,
+                       size_t samples, bool training)
+{
+    bool allocated = arena->block != NULL;
+    size_t item = nnc_dtype_size(dtype), n_layers = net->n_layers, widest = 0, work;
+    nnc_batch b = {.net = net,
+                   .kernels = nnc_kernels_for(dtype),
+                   .dtype = dtype,
+                   .item = item,
+                   .lanes = NNC_LINE / item,
+                   .capacity = nnc_ceil_div(samples, NNC_PANEL)};
+    b.wide = !nnc_mul(&work, net->n_params, samples) || work >= WIDE_WORK;
+    for (size_t l = 0; l <= n_layers; l++) widest = nnc_max(widest, width(net, l));
+
+    b.a = nnc_arena_piece(arena, n_layers + 1, sizeof *b.a, 1);
+    if (!training) {
+        void *turns[2];
+        for (int i = 0; i < 2; i++) turns[i] = matrix(&b, arena, widest);
+        for (size_t l = 0; allocated && l <= n_layers; l++) b.a[l] = turns[l % 2];
+        *batch = b;
+        return;
+    }
+    b.dz = nnc_arena_piece(arena, n_layers + 1, sizeof *b.dz, 1);
+    b.by_sample = nnc_arena_piece(arena, n_layers + 1, sizeof *b.by_sample, 1);
+    for (size_t l = 0; l <= n_layers; l++) {
+        void *a = matrix(&b, arena, width(net, l));
+        /* the loss turns the last layer's output into its dz */
+        void *dz = 0 < l && l < n_layers ? matrix(&b, arena, width(net, l)) : a;
+        void *rows = NULL;
+        size_t feature_panels = nnc_ceil_div(width(net, l), NNC_PANEL);
+        if (b.wide && l < n_layers)
+            rows = nnc_arena_piece(arena, feature_panels * NNC_PANEL, b.capacity * NNC_PANEL, item);
+        if (!allocated) continue;
+        b.a[l] = a;
+        b.dz[l] = dz;
+        b.by_sample[l] = rows;
+        if (rows) memset(rows, 0, feature_panels * NNC_PANEL * b.capacity * NNC_PANEL * item);
+    }
+    b.y = matrix(&b, arena, width(net, n_layers));
+    b.costs = nnc_arena_piece(arena, b.capacity, sizeof *b.costs, 1);
+    b.hits = nnc_arena_piece(arena, b.capacity, sizeof *b.hits, 1);
+    *batch = b;
+}
+
+void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch,
+                         bool training)
+{
+    const nnc_batch *b = batch;
+    size_t strip = 0;
+    for (size_t l = 0; training && b->wide && l < b->net->n_layers; l++) {
+        const nnc_layer *layer = &b->net->layers[l];
+        strip = nnc_max(strip, layer->n_out * block_rows(layer->n_out * b->item, layer->n_in));
+    }
+    nnc_panel_scratch s = {.strip = nnc_arena_piece(arena, strip, b->item, 1)};
+    if (training) {
+        size_t rows = b->wide ? 0 : b->capacity * NNC_PANEL;
+        s.rows = nnc_arena_piece(arena, rows, NNC_PANEL, b->item);
+        s.y_hat = nnc_arena_piece(arena, NNC_PANEL, b->item, 1);
+        s.hit = nnc_arena_piece(arena, NNC_PANEL, b->item, 1);
+        if (s.rows) memset(s.rows, 0, rows * NNC_PANEL * b->item);
+    }
+    *scratch = s;
+}
+
+/* ------------------------------------------------------------------------------- verbs */
+
+void nnc_load_panel(nnc_batch *batch, size_t p, const nnc_data *data, const size_t *order,
+                    size_t start)
+{
+    const nnc_batch *b = batch;
+    size_t index[NNC_PANEL], n = samples_in(b, p), cols = columns_in(b, p);
+    size_t n_in = width(b->net, 0), n_out = width(b->net, b->net->n_layers);
+    start += p * NNC_PANEL;
+    for (size_t j = 0; j < cols; j++) {
+        size_t place = start + nnc_min(j, n - 1); /* the last one fills up */
+        index[j] = order ? order[place] : place;
+    }
+    b->kernels->gather(panel(b, b->a[0], n_in, p), data->x, index, n_in, cols, data->x_feature,
+                       data->x_sample, NNC_PANEL);
+    if (data->y)
+        b->kernels->gather(panel(b, b->y, n_out, p), data->y, index, n_out, cols, data->y_feature,
+                           data->y_sample, NNC_PANEL);
+}
+
+void nnc_store_panel(const nnc_batch *batch, size_t p, void *y)
+{
+    const nnc_batch *b = batch;
+    size_t n_layers = b->net->n_layers, n_out = width(b->net, n_layers);
+    b->kernels->transpose(y, panel(b, b->a[n_layers], n_out, p), n_out, samples_in(b, p), n_out,
+                          NNC_PANEL);
+}
+
+bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
+                        nnc_panel_scratch *scratch, bool for_loss)
+{
+    const nnc_batch *b = batch;
+    const nnc_net *net = b->net;
+    for (size_t l = 0; l < net->n_layers; l++) {
+        const nnc_layer *layer = &net->layers[l];
+        size_t n_in = layer->n_in, n_out = layer->n_out;
+        bool last = l + 1 == net->n_layers;
+        bool softmax = layer->activation == NNC_ACT_SOFTMAX;
+        bool plain =
+            softmax || (last && for_loss && nnc_loss_takes_logits(b->loss, layer->activation));
+        nnc_activation f = plain ? NNC_ACT_IDENTITY : layer->activation;
+        nnc_split blocks = nnc_split_evenly(n_out, block_rows(n_in * b->item, n_out));
+        while (nnc_split_next(&blocks)) {
+            size_t row = blocks.start, rows = blocks.length;
+            const void *w = at(b, params, layer->w + row * n_in);
+            const void *bias = layer->has_bias ? at(b, params, layer->b + row) : NULL;
+            for (size_t p = first; p < first + count; p++) {
+                b->kernels->dense_forward(at(b, panel(b, b->a[l + 1], n_out, p), row * NNC_PANEL),
+                                          w, bias, panel(b, b->a[l], n_in, p), f, rows, n_in,
+                                          columns_in(b, p), NNC_PANEL);
+                if (!nnc_pacer_tick(scratch->pacer, rows * n_in * NNC_PANEL)) return false;
+            }
+        }
+        for (size_t p = first; softmax && !for_loss && p < first + count; p++)
+            b->kernels->softmax(panel(b, b->a[l + 1], n_out, p), n_out, columns_in(b, p),
+                                NNC_PANEL);
+    }
+    return true;
+}
+
+void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch, bool hits)
+{
+    const nnc_batch *b = batch;
+    const nnc_layer *layer = &b->net->layers[b->net->n_layers - 1];
+    nnc_output output = {.dz = panel(b, b->dz[b->net->n_layers], layer->n_out, p),
+                         .y = panel(b, b->y, layer->n_out, p),
+                         .y_hat = scratch->y_hat,
+                         .hit = scratch->hit,
+                         .n_out = layer->n_out,
+                         .n = samples_in(b, p),
+                         .ld = NNC_PANEL,
+                         .item = b->item};
+    nnc_loss_rows(b->kernels, b->loss, layer->activation, &b->costs[p], hits ? &b->hits[p] : NULL,
+                  &output);
+    size_t padding = columns_in(b, p) - output.n;
+    for (size_t i = 0; padding > 0 && i < output.n_out; i++)
+        memset(at(b, output.dz, i * NNC_PANEL + output.n), 0, padding * b->item);
+}
+
+/* a[l] of panel p with samples as rows. */
+static void turn_panel(const nnc_batch *b, size_t l, size_t p, size_t feature_panel, void *rows)
+{
+    size_t start = feature_panel * NNC_PANEL, n = width(b->net, l);
+    b->kernels->transpose(at(b, rows, p * NNC_PANEL * NNC_PANEL),
+                          at(b, panel(b, b->a[l], n, p), start * NNC_PANEL),
+                          nnc_min(n - start, NNC_PANEL), samples_in(b, p), NNC_PANEL, NNC_PANEL);
+}
+
+static void *rows_of(const nnc_batch *b, size_t l, size_t feature_panel)
+{
+    return at(b, b->by_sample[l], feature_panel * NNC_PANEL * b->capacity * NNC_PANEL);
+}
+
+bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
+                         nnc_panel_scratch *scratch)
+{
+    const nnc_batch *b = batch;
+    const nnc_net *net = b->net;
+    for (size_t l = net->n_layers - 1; l > 0; l--) {
+        const nnc_layer *layer = &net->layers[l];
+        size_t n_in = layer->n_in, n_out = layer->n_out;
+        nnc_activation f = net->layers[l - 1].activation;
+        nnc_split blocks = nnc_split_evenly(n_in, block_rows(n_out * b->item, n_in));
+        while (nnc_split_next(&blocks)) {
+            size_t row = blocks.start, rows = blocks.length, w_ld = n_in;
+            const char *w = at(b, params, layer->w + row);
+            if (b->wide && count > 1 && rows < n_in) { /* the columns of w, side by side */
+                for (size_t i = 0; i < n_out; i++)
+                    memcpy(at(b, scratch->strip, i * rows), w + i * n_in * b->item, rows * b->item);
+                w = scratch->strip;
+                w_ld = rows;
+            }
+            for (size_t p = first; p < first + count; p++) {
+                size_t corner = row * NNC_PANEL;
+                b->kernels->dense_backward(at(b, panel(b, b->dz[l], n_in, p), corner), w,
+                                           panel(b, b->dz[l + 1], n_out, p),
+                                           at(b, panel(b, b->a[l], n_in, p), corner), f, rows,
+                                           n_out, w_ld, columns_in(b, p), NNC_PANEL);
+                if (!nnc_pacer_tick(scratch->pacer, rows * n_out * NNC_PANEL)) return false;
+            }
+        }
+    }
+    for (size_t l = 0; b->wide && l < net->n_layers; l++) {
+        for (size_t i = 0; i * NNC_PANEL < net->layers[l].n_in; i++)
+            for (size_t p = first; p < first + count; p++) turn_panel(b, l, p, i, rows_of(b, l, i));
+    }
+    return true;
+}
+
+/* The rows of layer l's weights in one task. */
+static size_t task_rows(const nnc_batch *b, size_t l, size_t n_threads)
+{
+    size_t n_out = b->net->layers[l].n_out;
+    if (!b->wide) return n_out;
+    size_t share = nnc_ceil_div(n_out, 2 * n_threads * ROW_UNIT) * ROW_UNIT;
+    return nnc_min(block_rows(b->capacity * NNC_PANEL * b->item, n_out), share);
+}
+
+size_t nnc_weight_tasks(const nnc_batch *batch, size_t n_threads)
+{
+    size_t tasks = 0;
+    for (size_t l = 0; l < batch->net->n_layers; l++)
+        tasks += nnc_ceil_div(batch->net->layers[l].n_out, task_rows(batch, l, n_threads));
+    return tasks;
+}
+
+bool nnc_weight_task(const nnc_batch *batch, size_t t, size_t n_threads, void *out, double rate,
+                     nnc_panel_scratch *scratch)
+{
+    const nnc_batch *b = batch;
+    size_t l = 0, row, most;
+    for (;; l++) {
+        most = task_rows(b, l, n_threads);
+        size_t tasks = nnc_ceil_div(b->net->layers[l].n_out, most);
+        if (t < tasks) break;
+        t -= tasks;
+    }
+    row = t * most;
+    const nnc_layer *layer = &b->net->layers[l];
+    size_t n_in = layer->n_in, n_out = layer->n_out, rows = nnc_min(n_out - row, most);
+    size_t panels = nnc_batch_panels(b), stride = panel_stride(b, n_out);
+    const void *dz = at(b, b->dz[l + 1], row * NNC_PANEL);
+
+    for (size_t i = 0; i * NNC_PANEL < n_in; i++) {
+        size_t col = i * NNC_PANEL, cols = nnc_min(n_in - col, NNC_PANEL);
+        const void *inputs = scratch->rows;
+        if (b->wide)
+            inputs = rows_of(b, l, i);
+        else
+            for (size_t p = 0; p < panels; p++) turn_panel(b, l, p, i, scratch->rows);
+        b->kernels->outer(at(b, out, layer->w + row * n_in + col), dz, inputs, rows, cols, b->n,
+                          stride, n_in, rate);
+        if (!nnc_pacer_tick(scratch->pacer, rows * cols * b->n)) return false;
+    }
+    if (!layer->has_bias) return true;
+    void *bias = at(b, out, layer->b + row);
+    size_t columns = nnc_ceil_div(b->n, b->lanes) * b->lanes;
+    if (rate == 0) {
+        b->kernels->dense_bias(bias, dz, rows, columns, NNC_PANEL, stride);
+        return true;
+    }
+    double sums[128]; /* of 8 bytes: for either dtype */
+    for (size_t i = 0; i < rows; i += 128) {
+        size_t some = nnc_min(rows - i, 128);
+        b->kernels->dense_bias(sums, at(b, dz, i * NNC_PANEL), some, columns, NNC_PANEL, stride);
+        b->kernels->descend(at(b, bias, i), at(b, bias, i), sums, 1, 0, rate, some);
+    }
+    return true;
+}

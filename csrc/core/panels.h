@@ -1,0 +1,73 @@
+/* panels.h - a batch in panels: the verbs of one training step, and of a prediction, for batches of
+ * any size on networks of any width.
+ *
+ * The samples of a batch are cut into panels of NNC_PANEL. The activations of a layer lie panel by
+ * panel, in each (features, NNC_PANEL); a panel goes through the network without the others. Sums
+ * over samples are chains in the order of the samples (dW), or in logical lanes (db), so that no
+ * result depends on who computes which panel, or on how many there are. */
+#ifndef NNC_CORE_PANELS_H
+#define NNC_CORE_PANELS_H
+
+#include "core/arena.h"
+#include "core/loss.h"
+#include "core/pacer.h"
+
+typedef struct {
+    const nnc_net *net;
+    const nnc_kernels *kernels;
+    nnc_dtype dtype;
+    size_t item, lanes; /* bytes in an element, elements in a logical vector */
+    nnc_loss loss;
+    size_t capacity; /* panels */
+    bool wide;       /* steps are long: worth several threads and copies that spare the caches */
+
+    void **a;             /* a[l] (width of l, samples): a[0] the input, a[l] layer l's output */
+    void **dz;            /* dz[l], l >= 1: the gradient by layer l's argument */
+    void **by_sample;     /* a[l] with samples as rows, in panels of features: see nnc_turn_panel */
+    void *y;              /* (n_out, samples) */
+    double *costs, *hits; /* by panel */
+    size_t n;             /* samples in the batch now */
+} nnc_batch;
+
+/* What one thread needs for itself. */
+typedef struct {
+    void *strip; /* a strip of a weight matrix */
+    void *rows;  /* a panel of features by samples */
+    void *y_hat, *hit;
+    nnc_pacer *pacer;
+} nnc_panel_scratch;
+
+/* Lays out a batch of at most `samples` samples of the network; see nnc_arena_piece. Without
+ * `training` there is room for the activations of `samples` samples only, in turn. */
+void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, nnc_dtype dtype,
+                       size_t samples, bool training);
+void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch,
+                         bool training);
+
+size_t nnc_batch_panels(const nnc_batch *batch);
+
+/* Panel p of the inputs (and labels, where data->y is not NULL): samples order[start …] of data, or
+ * start … where order is NULL. */
+void nnc_load_panel(nnc_batch *batch, size_t p, const nnc_data *data, const size_t *order,
+                    size_t start);
+
+/* y (samples of panel p, n_out) = the last layer's output. */
+void nnc_store_panel(const nnc_batch *batch, size_t p, void *y);
+
+/* Panels [first, first + count) through the network; for_loss leaves at the end what nnc_loss_panel
+ * wants. Verbs with a pacer return false where it says stop: what they computed is worthless. */
+bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
+                        nnc_panel_scratch *scratch, bool for_loss);
+/* costs and hits (if wanted) of panel p, and dz of the last layer. */
+void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch, bool hits);
+bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
+                         nnc_panel_scratch *scratch);
+
+/* The gradients by the weights fall into tasks: some rows of one layer each. */
+size_t nnc_weight_tasks(const nnc_batch *batch, size_t n_threads);
+/* Task t of n: out, laid out as the parameters, gets the sums of gradients over samples; or, where
+ * rate is not 0, it holds the parameters, and they become fma(-rate, sum, parameter). */
+bool nnc_weight_task(const nnc_batch *batch, size_t t, size_t n_threads, void *out, double rate,
+                     nnc_panel_scratch *scratch);
+
+#endif

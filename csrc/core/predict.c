@@ -1,0 +1,143 @@
+/* predict.c - outputs without training: blocks of samples through the network, or one sample. */
+#include <stdlib.h>
+
+#include "core/panels.h"
+#include "core/team.h"
+
+/* Samples in a block: its activations fit into the second cache beside a strip of weights. */
+enum { BLOCK_PANELS = 4, BLOCK = BLOCK_PANELS * NNC_PANEL };
+
+/* Multiply-adds above which a second thread pays. */
+enum { PARALLEL_WORK = 1 << 20 };
+
+struct nnc_predictor {
+    const nnc_net *net;
+    nnc_dtype dtype;
+    nnc_arena arena;
+    nnc_batch batch; /* of rank 0 */
+    void *rows[2];   /* (the widest layer): one sample's activations, in turn */
+};
+
+typedef struct {
+    const nnc_predictor *predictor;
+    const void *params;
+    const nnc_data *data;
+    char *y;
+    nnc_batch *batches; /* one a thread */
+    nnc_pacer *pacers;
+    atomic_size_t next; /* sample */
+    atomic_bool hurry;
+} run;
+
+static void lay_out(nnc_predictor *p, nnc_arena *arena)
+{
+    size_t widest = 0;
+    for (size_t l = 0; l + 1 < p->net->n_layers; l++)
+        widest = nnc_max(widest, p->net->layers[l].n_out);
+    nnc_batch_lay_out(&p->batch, arena, p->net, p->dtype, BLOCK, false);
+    for (int i = 0; i < 2; i++)
+        p->rows[i] = nnc_arena_piece(arena, widest, nnc_dtype_size(p->dtype), 1);
+}
+
+nnc_status nnc_predictor_new(nnc_predictor **predictor, const nnc_net *net, nnc_dtype dtype)
+{
+    *predictor = NULL;
+    for (size_t l = 0; l + 1 < net->n_layers; l++)
+        if (net->layers[l].activation == NNC_ACT_SOFTMAX) return NNC_ERR_SOFTMAX;
+    nnc_predictor p = {.net = net, .dtype = dtype};
+    nnc_arena_reserve(&p.arena, sizeof p, 1, 1);
+    lay_out(&p, &p.arena);
+    nnc_status status = nnc_arena_allocate(&p.arena);
+    if (status != NNC_OK) return status;
+    *predictor = nnc_arena_take(&p.arena, sizeof p, 1, 1);
+    lay_out(&p, &p.arena);
+    **predictor = p;
+    return NNC_OK;
+}
+
+void nnc_predictor_free(nnc_predictor *predictor)
+{
+    if (!predictor) return;
+    nnc_arena arena = predictor->arena; /* which holds the predictor */
+    nnc_arena_free(&arena);
+}
+
+/* Blocks of samples until none is left. */
+static void run_blocks(void *context, nnc_team *team, size_t rank)
+{
+    run *r = context;
+    nnc_batch *b = &r->batches[rank];
+    const nnc_net *net = b->net;
+    size_t n_out = net->layers[net->n_layers - 1].n_out;
+    nnc_panel_scratch scratch = {.pacer = &r->pacers[rank]};
+    for (;;) {
+        size_t start = atomic_fetch_add_explicit(&r->next, BLOCK, memory_order_relaxed);
+        if (start >= r->data->m) {
+            if (rank > 0 || !nnc_team_lost_members(team)) return;
+            atomic_store(&r->next, 0); /* a child that a callback forked begins again, alone */
+            continue;
+        }
+        b->n = nnc_min(BLOCK, r->data->m - start);
+        size_t panels = nnc_batch_panels(b);
+        for (size_t p = 0; p < panels; p++) nnc_load_panel(b, p, r->data, NULL, start);
+        if (!nnc_forward_panels(b, 0, panels, r->params, &scratch, false)) return;
+        for (size_t p = 0; p < panels; p++)
+            nnc_store_panel(b, p, r->y + (start + p * NNC_PANEL) * n_out * b->item);
+    }
+}
+
+nnc_status nnc_predict(nnc_predictor *predictor, const void *params, const nnc_data *data, void *y,
+                       size_t n_threads, const nnc_monitor *monitor)
+{
+    size_t work;
+    if (!nnc_mul(&work, predictor->net->n_params, data->m)) work = SIZE_MAX;
+    if (work < PARALLEL_WORK) n_threads = 1;
+    n_threads = nnc_max(nnc_min(n_threads, nnc_ceil_div(data->m, BLOCK)), 1);
+    nnc_data inputs = *data;
+    inputs.y = NULL;
+    run r = {.predictor = predictor, .params = params, .data = &inputs, .y = y};
+
+    nnc_arena arena = {0};
+    nnc_status status = NNC_OK;
+    for (int pass = 0; pass < 2; pass++) {
+        r.batches = nnc_arena_piece(&arena, n_threads, sizeof *r.batches, 1);
+        r.pacers = nnc_arena_piece(&arena, n_threads, sizeof *r.pacers, 1);
+        for (size_t rank = 0; rank < n_threads; rank++) {
+            nnc_batch batch = predictor->batch;
+            batch.kernels = nnc_kernels_for(predictor->dtype);
+            if (rank > 0)
+                nnc_batch_lay_out(&batch, &arena, predictor->net, predictor->dtype, BLOCK, false);
+            if (pass == 1) r.batches[rank] = batch;
+            if (pass == 1) r.pacers[rank] = (nnc_pacer){.hurry = &r.hurry};
+        }
+        if (pass == 0) status = nnc_arena_allocate(&arena);
+        if (status != NNC_OK) return status;
+    }
+    r.pacers[0] = nnc_pacer_begin(monitor, &r.hurry);
+    nnc_team_run(n_threads, run_blocks, &r);
+    nnc_pacer_end(&r.pacers[0]);
+    status = r.pacers[0].status;
+    nnc_arena_free(&arena);
+    return status;
+}
+
+void nnc_predict_one(nnc_predictor *predictor, const void *params, const void *x, void *y)
+{
+    const nnc_net *net = predictor->net;
+    const nnc_kernels *kernels = nnc_kernels_for(predictor->dtype);
+    const size_t item = predictor->batch.item;
+    nnc_fpmode caller = nnc_fpmode_enter();
+    for (size_t l = 0; l < net->n_layers; l++) {
+        const nnc_layer *layer = &net->layers[l];
+        bool softmax = layer->activation == NNC_ACT_SOFTMAX;
+        void *a = l + 1 < net->n_layers ? predictor->rows[l % 2] : y;
+        const char *w = (const char *)params + layer->w * item;
+        const char *bias = (const char *)params + layer->b * item;
+        kernels->dense_row(a, w, layer->has_bias ? bias : NULL, x,
+                           softmax ? NNC_ACT_IDENTITY : layer->activation, layer->n_out,
+                           layer->n_in);
+        if (softmax) kernels->softmax(a, layer->n_out, 1, 1);
+        x = a;
+    }
+    nnc_fpmode_leave(caller);
+}

@@ -1,0 +1,71 @@
+/* row_tmpl.h - a layer's output for one sample. Vector lanes are inputs: VLEN dot products at a
+ * time, whose lanes are then folded together into one vector of results. */
+
+#define at NNC_FN(at)
+#define put NNC_FN(put)
+
+/* sums (VLEN): each vector's lanes folded, upper half onto lower; the result is sums[0]. */
+#define NNC_FOLD_STEP(h)                                                           \
+    if ((h) < VLEN) {                                                              \
+        _Pragma("GCC unroll 8") for (size_t i = 0; i < (h); i++) sums[i] =         \
+            v_fold(sums[2 * i % VLEN], sums[(2 * i + 1) % VLEN], (h) % (int)VLEN); \
+    }
+
+/* The rows that share a load of x. */
+#define NNC_ROW_GROUP (VLEN < 4 ? 2 : 4)
+
+/* acc (NNC_ROW_GROUP) = the lanes of w x, for rows of w `row` elements apart. */
+static NNC_ALWAYS_INLINE void NNC_FN(row_dots)(vreal *acc, const real *const *w, const real *x,
+                                               size_t n_in)
+{
+    vreal lanes[4][PARTS] = {{{0}}};
+    size_t whole = n_in - n_in % LANES;
+    for (size_t k = 0; k < whole; k += LANES) {
+#pragma GCC unroll 4
+        for (size_t part = 0; part < PARTS; part++) {
+            vreal xs = v_load(x + k + part * VLEN);
+#pragma GCC unroll 4
+            for (size_t i = 0; i < NNC_ROW_GROUP; i++)
+                lanes[i][part] = v_fma(v_load(w[i] + k + part * VLEN), xs, lanes[i][part]);
+        }
+    }
+    for (size_t k = whole, part = 0; k < n_in; k += VLEN, part++) {
+        size_t count = nnc_min(n_in - k, VLEN);
+        for (size_t i = 0; i < NNC_ROW_GROUP; i++)
+            lanes[i][part] = v_fma(at(w[i] + k, count), at(x + k, count), lanes[i][part]);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < NNC_ROW_GROUP; i++) {
+        for (size_t half = PARTS / 2; half > 0; half /= 2)
+            for (size_t part = 0; part < half; part++) lanes[i][part] += lanes[i][part + half];
+        acc[i] = lanes[i][0];
+    }
+}
+
+static void NNC_FN(dense_row)(void *a_, const void *w_, const void *b_, const void *x_,
+                              nnc_activation f, size_t n_out, size_t n_in)
+{
+    real *a = a_;
+    const real *w = w_, *b = b_, *x = x_;
+    for (size_t row = 0; row < n_out; row += VLEN) {
+        vreal sums[VLEN];
+        size_t count = nnc_min(n_out - row, VLEN);
+        for (size_t i = 0; i < VLEN; i += NNC_ROW_GROUP) {
+            const real *rows[4];
+            for (size_t j = 0; j < NNC_ROW_GROUP; j++)
+                rows[j] = w + nnc_min(row + i + j, n_out - 1) * n_in;
+            NNC_FN(row_dots)(sums + i, rows, x, n_in);
+        }
+        NNC_FOLD_STEP(8)
+        NNC_FOLD_STEP(4)
+        NNC_FOLD_STEP(2)
+        NNC_FOLD_STEP(1)
+        vreal z = b ? sums[0] + at(b + row, count) : sums[0];
+        put(a + row, NNC_FN(finished)(f, false, z, NULL), count);
+    }
+}
+
+#undef NNC_ROW_GROUP
+#undef NNC_FOLD_STEP
+#undef at
+#undef put

@@ -1,0 +1,81 @@
+/* softmax_tmpl.h - softmax over the rows of z (n_out, cols), and its cross-entropy. Vector lanes
+ * are samples. */
+
+#define at NNC_FN(at)
+#define put NNC_FN(put)
+
+/* The largest row of each lane, and which row it is: the first of equals. */
+static NNC_ALWAYS_INLINE vreal NNC_FN(column_maximum)(vint *index, const real *z, size_t n_out,
+                                                      size_t ld, size_t count)
+{
+    vreal most = at(z, count);
+    vint row = {0};
+    for (size_t i = 1; i < n_out; i++) {
+        vreal value = at(z + i * ld, count);
+        vint larger = value > most;
+        row = (vint)v_select(larger, (vreal)((vint){0} + (NNC_FN(int))i), (vreal)row);
+        most = v_select(larger, value, most);
+    }
+    *index = row;
+    return most;
+}
+
+/* z = e^(z - most); returns the sums over rows. */
+static NNC_ALWAYS_INLINE vreal NNC_FN(column_exp)(real *z, vreal most, size_t n_out, size_t ld,
+                                                  size_t count)
+{
+    vreal sum = {0};
+    for (size_t i = 0; i < n_out; i++) {
+        vreal e = v_exp(at(z + i * ld, count) - most);
+        put(z + i * ld, e, count);
+        sum += e;
+    }
+    return sum;
+}
+
+static void NNC_FN(softmax)(void *z_, size_t n_out, size_t cols, size_t ld)
+{
+    real *z = z_;
+    NNC_FOR_VECTORS (j, count, cols) {
+        vint index;
+        vreal most = NNC_FN(column_maximum)(&index, z + j, n_out, ld, count);
+        vreal scale = 1 / NNC_FN(column_exp)(z + j, most, n_out, ld, count);
+        for (size_t i = 0; i < n_out; i++)
+            put(z + i * ld + j, at(z + i * ld + j, count) * scale, count);
+    }
+}
+
+/* With t = the sum of y over outputs (1 for probabilities): the loss is t log(sum of e^z) - y z,
+ * its derivative by z is t p - y. */
+static void NNC_FN(softmax_loss)(double *sum, void *hit_, void *z_, const void *y_, size_t n_out,
+                                 size_t cols, size_t ld)
+{
+    real *z = z_, *hit = hit_;
+    const real *y = y_;
+    vreal parts[PARTS] = {{0}};
+    size_t part = 0;
+    NNC_FOR_VECTORS (j, count, cols) {
+        vint guess, truth;
+        vreal most = NNC_FN(column_maximum)(&guess, z + j, n_out, ld, count), total = {0};
+        NNC_FN(column_maximum)(&truth, y + j, n_out, ld, count);
+        vreal linear = {0};
+        for (size_t i = 0; i < n_out; i++) {
+            vreal target = at(y + i * ld + j, count);
+            linear = v_fma(target, at(z + i * ld + j, count) - most, linear);
+            total += target;
+        }
+        vreal sums = NNC_FN(column_exp)(z + j, most, n_out, ld, count);
+        vreal loss = v_fma(total, v_log(sums), -linear), scale = total / sums;
+        parts[part] += v_keep(v_first(count), loss);
+        part = (part + 1) % PARTS;
+        if (hit) put(hit + j, v_keep(guess == truth, v_set1(1)), count);
+        for (size_t i = 0; i < n_out; i++) {
+            real *at_ij = z + i * ld + j;
+            put(at_ij, v_fma(at(at_ij, count), scale, -at(y + i * ld + j, count)), count);
+        }
+    }
+    *sum = NNC_FN(fold_lanes)(parts);
+}
+
+#undef at
+#undef put
