@@ -55,6 +55,7 @@ driver *fann_driver_create(const unsigned *sizes, unsigned n_layers, const fann_
         memcpy(d->data->input[r], x + (size_t)r * n_in, n_in * sizeof *x);
         memcpy(d->data->output[r], y + (size_t)r * n_out, n_out * sizeof *y);
     }
+    srand(1); /* FANN has just seeded it with the time */
     fann_init_weights(d->start, d->data);
     fann_set_activation_function_hidden(d->start, logistic ? FANN_SIGMOID : FANN_SIGMOID_SYMMETRIC);
     fann_set_activation_function_output(d->start, FANN_SIGMOID);

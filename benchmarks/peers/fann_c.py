@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parent.parent / "fann_driver.c"
 
 # FANN learns from the squared error, whose gradient is smaller than that of cross-entropy; its
 # rate applies to half the mean over rows, where chapter 1 takes the sum.
-RATES = {"W1": 2.0, "W1b": 1.0, "W2": 8.0, "W3": 5.0}
+RATES = {"W1": 2.0, "W1b": 1.0, "W2": 8.0, "W3": 1.0}
 
 
 def build(double: bool) -> ctypes.CDLL:

@@ -36,7 +36,7 @@ class Estimator:
             "nesterovs_momentum": False,
             "batch_size": workload.batch or len(problem.X),
             "shuffle": bool(workload.batch),
-            "learning_rate_init": rate,
+            "learning_rate_init": rate or 0.001,
             "tol": 0,
             "random_state": 0,
         }
