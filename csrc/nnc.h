@@ -107,6 +107,10 @@ nnc_status nnc_net_init(nnc_net *net, nnc_layer *layers, size_t n_layers);
  * when it is used. */
 bool nnc_memory_fits(size_t bytes);
 
+/* n elements on a cache line, all 0; NULL where the memory is not to be had. */
+void *nnc_new_block(nnc_dtype dtype, size_t n);
+void nnc_free_block(void *block);
+
 /* ----------------------------------------------------------------------------------- ISA */
 
 typedef struct {

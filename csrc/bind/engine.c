@@ -2,15 +2,13 @@
  * predicts. Rows are samples. */
 #include "bind/module.h"
 
-#include <stdlib.h>
-
 typedef struct {
     PyObject ob_base;
     nnc_layer *layers;
     nnc_net net;
     nnc_loss loss;
     nnc_dtype dtype;
-    char *params; /* (n_params), on a cache line: `params` are views of it */
+    void *params; /* (n_params), on a cache line: `params` are views of it */
     nnc_predictor *predictor;
     nnc_stepper stepper;
     bool fitting, predicting; /* a thread without the GIL works on params, on the predictor */
@@ -53,14 +51,9 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         !nnc_check(nnc_check_softmax(&self->net, self->loss)) ||
         !nnc_check(nnc_predictor_new(&self->predictor, &self->net, self->dtype)))
         goto fail;
-    size_t size = (self->net.n_params * nnc_dtype_size(self->dtype) + 63) / 64 * 64;
-    self->params = nnc_memory_fits(size) ? aligned_alloc(64, size ? size : 64) : NULL;
-    if (!self->params) {
-        PyErr_NoMemory();
-        goto fail;
-    }
-    memset(self->params, 0, size);
-    return (PyObject *)self;
+    self->params = nnc_new_block(self->dtype, self->net.n_params);
+    if (self->params) return (PyObject *)self;
+    PyErr_NoMemory();
 fail:
     Py_DECREF(self);
     return NULL;
@@ -71,8 +64,8 @@ static void engine_dealloc(PyObject *object)
     engine *self = (engine *)object;
     PyTypeObject *type = Py_TYPE(object);
     nnc_predictor_free(self->predictor);
-    free(self->stepper.state);
-    free(self->params);
+    nnc_free_block(self->stepper.state);
+    nnc_free_block(self->params);
     PyMem_Free(self->layers);
     type->tp_free(object);
     Py_DECREF(type);
@@ -104,17 +97,12 @@ static bool prepare_stepper(engine *self, nnc_optimizer optimizer)
 {
     nnc_stepper *s = &self->stepper;
     if (s->steps > 0 && s->optimizer == optimizer) return true;
-    size_t blocks = nnc_optimizer_state(optimizer);
-    size_t size = blocks * self->net.n_params * nnc_dtype_size(self->dtype);
-    void *state = NULL;
-    if (size > 0) {
-        state = nnc_memory_fits(size) ? calloc(size, 1) : NULL;
-        if (!state) {
-            PyErr_NoMemory();
-            return false;
-        }
+    void *state = nnc_new_block(self->dtype, nnc_optimizer_state(optimizer) * self->net.n_params);
+    if (!state) {
+        PyErr_NoMemory();
+        return false;
     }
-    free(s->state);
+    nnc_free_block(s->state);
     *s = (nnc_stepper){.optimizer = optimizer, .state = state};
     return true;
 }

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/base.h"
@@ -67,4 +68,18 @@ void nnc_arena_free(nnc_arena *arena)
 {
     free(arena->block);
     *arena = (nnc_arena){0};
+}
+
+void *nnc_new_block(nnc_dtype dtype, size_t n)
+{
+    nnc_arena arena = {0};
+    nnc_arena_reserve(&arena, n, nnc_dtype_size(dtype), 1);
+    if (nnc_arena_allocate(&arena) != NNC_OK) return NULL;
+    memset(arena.block, 0, arena.size);
+    return arena.block;
+}
+
+void nnc_free_block(void *block)
+{
+    free(block);
 }

@@ -73,15 +73,14 @@ static bool panel_phase(member *self)
 static bool weight_phase(member *self)
 {
     run *r = self->run;
-    size_t tasks = nnc_weight_tasks(&self->batch, r->n_threads);
+    const nnc_batch *b = &self->batch;
+    void *out = r->fused ? r->params : r->grads;
     double rate = r->fused ? r->fitting->stepper->learning_rate * mean_of(self) : 0;
     for (;;) {
         size_t t = atomic_fetch_add_explicit(&r->tickets[1], 1, memory_order_relaxed);
-        if (t >= tasks) return true;
-        if (!nnc_weight_task(&self->batch, t, r->n_threads, r->fused ? r->params : r->grads, rate,
-                             &r->scratch[self->rank]) &&
-            !r->fused)
-            return false;
+        if (t >= b->n_tasks) return true;
+        bool go_on = nnc_weight_gradients(b, b->tasks[t], out, rate, &r->scratch[self->rank]);
+        if (!go_on && !r->fused) return false;
     }
 }
 
@@ -220,7 +219,8 @@ static void lay_out(run *r, nnc_arena *arena)
 {
     const nnc_fitting *f = r->fitting;
     size_t n_params = f->net->n_params, item = nnc_dtype_size(f->dtype);
-    nnc_batch_lay_out(&r->batch, arena, f->net, f->dtype, nnc_min(f->batch, f->data.m), true);
+    nnc_batch_lay_out(&r->batch, arena, f->net, f->dtype, nnc_min(f->batch, f->data.m),
+                      nnc_max(f->n_threads, 1));
     r->batch.loss = f->loss;
     r->n_threads = r->batch.wide ? nnc_max(f->n_threads, 1) : 1;
     r->fused = !r->batch.wide && f->stepper->optimizer == NNC_OPTIMIZER_SGD;
@@ -232,7 +232,7 @@ static void lay_out(run *r, nnc_arena *arena)
     r->pacers = nnc_arena_piece(arena, r->n_threads, sizeof *r->pacers, 1);
     for (size_t rank = 0; rank < r->n_threads; rank++) {
         nnc_panel_scratch scratch;
-        nnc_scratch_lay_out(&scratch, arena, &r->batch, true);
+        nnc_scratch_lay_out(&scratch, arena, &r->batch);
         if (!arena->block) continue;
         r->pacers[rank] = (nnc_pacer){.hurry = &r->hurry};
         scratch.pacer = &r->pacers[rank];

@@ -37,10 +37,16 @@ static size_t samples_in(const nnc_batch *b, size_t p)
     return nnc_min(b->n - p * NNC_PANEL, NNC_PANEL);
 }
 
-/* Columns of panel p that hold samples, in whole logical vectors. */
+/* n samples in whole logical vectors: their lanes are a power of two. */
+static size_t whole_lanes(const nnc_batch *b, size_t n)
+{
+    return (n + b->lanes - 1) & ~(b->lanes - 1);
+}
+
+/* Columns of panel p that hold samples. */
 static size_t columns_in(const nnc_batch *b, size_t p)
 {
-    return nnc_ceil_div(samples_in(b, p), b->lanes) * b->lanes;
+    return whole_lanes(b, samples_in(b, p));
 }
 
 static size_t width(const nnc_net *net, size_t l)
@@ -67,8 +73,40 @@ static size_t block_rows(size_t row_bytes, size_t rows)
     return nnc_min(most, rows);
 }
 
+static nnc_layer_plan plan_layer(const nnc_batch *b, const nnc_layer *layer, size_t n_threads)
+{
+    size_t n_in = layer->n_in, n_out = layer->n_out;
+    nnc_layer_plan plan = {.rows_forward = block_rows(n_in * b->item, n_out),
+                           .rows_backward = block_rows(n_out * b->item, n_in),
+                           .rows_task = n_out};
+    if (!b->wide) return plan;
+    if (plan.rows_backward < n_in) plan.strip = n_out * plan.rows_backward;
+    size_t share = nnc_ceil_div(n_out, 2 * nnc_max(n_threads, 1) * ROW_UNIT) * ROW_UNIT;
+    plan.rows_task = nnc_min(share, block_rows(b->capacity * NNC_PANEL * b->item, n_out));
+    return plan;
+}
+
+static void plan_layers(nnc_batch *b, nnc_arena *arena, size_t n_threads)
+{
+    const nnc_net *net = b->net;
+    b->layers = nnc_arena_piece(arena, net->n_layers, sizeof *b->layers, 1);
+    for (size_t l = 0; l < net->n_layers; l++) {
+        nnc_layer_plan plan = plan_layer(b, &net->layers[l], n_threads);
+        if (b->layers) b->layers[l] = plan;
+        b->n_tasks += nnc_ceil_div(net->layers[l].n_out, plan.rows_task);
+    }
+    if (n_threads == 0) return;
+    b->tasks = nnc_arena_piece(arena, b->n_tasks, sizeof *b->tasks, 1);
+    nnc_weight_task *task = b->tasks;
+    for (size_t l = 0; task && l < net->n_layers; l++) {
+        size_t n_out = net->layers[l].n_out, most = b->layers[l].rows_task;
+        for (size_t row = 0; row < n_out; row += most)
+            *task++ = (nnc_weight_task){l, row, nnc_min(most, n_out - row)};
+    }
+}
+
 void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, nnc_dtype dtype,
-                       size_t samples, bool training)
+                       size_t samples, size_t n_threads)
 {
     bool allocated = arena->block != NULL;
     size_t item = nnc_dtype_size(dtype), n_layers = net->n_layers, widest = 0, work;
@@ -79,10 +117,11 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
                    .lanes = NNC_LINE / item,
                    .capacity = nnc_ceil_div(samples, NNC_PANEL)};
     b.wide = !nnc_mul(&work, net->n_params, samples) || work >= WIDE_WORK;
+    plan_layers(&b, arena, n_threads);
     for (size_t l = 0; l <= n_layers; l++) widest = nnc_max(widest, width(net, l));
 
     b.a = nnc_arena_piece(arena, n_layers + 1, sizeof *b.a, 1);
-    if (!training) {
+    if (n_threads == 0) {
         void *turns[2];
         for (int i = 0; i < 2; i++) turns[i] = matrix(&b, arena, widest);
         for (size_t l = 0; allocated && l <= n_layers; l++) b.a[l] = turns[l % 2];
@@ -92,18 +131,16 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
     b.dz = nnc_arena_piece(arena, n_layers + 1, sizeof *b.dz, 1);
     b.by_sample = nnc_arena_piece(arena, n_layers + 1, sizeof *b.by_sample, 1);
     for (size_t l = 0; l <= n_layers; l++) {
-        void *a = matrix(&b, arena, width(net, l));
+        void *a = matrix(&b, arena, width(net, l)), *rows = NULL;
         /* the loss turns the last layer's output into its dz */
         void *dz = 0 < l && l < n_layers ? matrix(&b, arena, width(net, l)) : a;
-        void *rows = NULL;
-        size_t feature_panels = nnc_ceil_div(width(net, l), NNC_PANEL);
+        size_t features = nnc_ceil_div(width(net, l), NNC_PANEL) * NNC_PANEL;
         if (b.wide && l < n_layers)
-            rows = nnc_arena_piece(arena, feature_panels * NNC_PANEL, b.capacity * NNC_PANEL, item);
+            rows = nnc_arena_piece(arena, features, b.capacity * NNC_PANEL, item);
         if (!allocated) continue;
         b.a[l] = a;
         b.dz[l] = dz;
         b.by_sample[l] = rows;
-        if (rows) memset(rows, 0, feature_panels * NNC_PANEL * b.capacity * NNC_PANEL * item);
     }
     b.y = matrix(&b, arena, width(net, n_layers));
     b.costs = nnc_arena_piece(arena, b.capacity, sizeof *b.costs, 1);
@@ -111,24 +148,18 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
     *batch = b;
 }
 
-void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch,
-                         bool training)
+void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch)
 {
     const nnc_batch *b = batch;
-    size_t strip = 0;
-    for (size_t l = 0; training && b->wide && l < b->net->n_layers; l++) {
-        const nnc_layer *layer = &b->net->layers[l];
-        strip = nnc_max(strip, layer->n_out * block_rows(layer->n_out * b->item, layer->n_in));
-    }
-    nnc_panel_scratch s = {.strip = nnc_arena_piece(arena, strip, b->item, 1)};
-    if (training) {
-        size_t rows = b->wide ? 0 : b->capacity * NNC_PANEL;
-        s.rows = nnc_arena_piece(arena, rows, NNC_PANEL, b->item);
-        s.y_hat = nnc_arena_piece(arena, NNC_PANEL, b->item, 1);
-        s.hit = nnc_arena_piece(arena, NNC_PANEL, b->item, 1);
-        if (s.rows) memset(s.rows, 0, rows * NNC_PANEL * b->item);
-    }
-    *scratch = s;
+    size_t strip = 0, samples = b->wide ? 0 : b->capacity * NNC_PANEL;
+    for (size_t l = 0; b->layers && l < b->net->n_layers; l++)
+        strip = nnc_max(strip, b->layers[l].strip);
+    *scratch = (nnc_panel_scratch){
+        .strip = nnc_arena_piece(arena, strip, b->item, 1),
+        .rows = nnc_arena_piece(arena, samples, NNC_PANEL, b->item),
+        .y_hat = nnc_arena_piece(arena, NNC_PANEL, b->item, 1),
+        .hit = nnc_arena_piece(arena, NNC_PANEL, b->item, 1),
+    };
 }
 
 /* ------------------------------------------------------------------------------- verbs */
@@ -172,7 +203,7 @@ bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, cons
         bool plain =
             softmax || (last && for_loss && nnc_loss_takes_logits(b->loss, layer->activation));
         nnc_activation f = plain ? NNC_ACT_IDENTITY : layer->activation;
-        nnc_split blocks = nnc_split_evenly(n_out, block_rows(n_in * b->item, n_out));
+        nnc_split blocks = nnc_split_evenly(n_out, b->layers[l].rows_forward);
         while (nnc_split_next(&blocks)) {
             size_t row = blocks.start, rows = blocks.length;
             const void *w = at(b, params, layer->w + row * n_in);
@@ -214,9 +245,9 @@ void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch
 static void turn_panel(const nnc_batch *b, size_t l, size_t p, size_t feature_panel, void *rows)
 {
     size_t start = feature_panel * NNC_PANEL, n = width(b->net, l);
-    b->kernels->transpose(at(b, rows, p * NNC_PANEL * NNC_PANEL),
-                          at(b, panel(b, b->a[l], n, p), start * NNC_PANEL),
-                          nnc_min(n - start, NNC_PANEL), samples_in(b, p), NNC_PANEL, NNC_PANEL);
+    b->kernels->turn_panel(at(b, rows, p * NNC_PANEL * NNC_PANEL),
+                           at(b, panel(b, b->a[l], n, p), start * NNC_PANEL),
+                           nnc_min(n - start, NNC_PANEL), samples_in(b, p));
 }
 
 static void *rows_of(const nnc_batch *b, size_t l, size_t feature_panel)
@@ -233,11 +264,11 @@ bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, con
         const nnc_layer *layer = &net->layers[l];
         size_t n_in = layer->n_in, n_out = layer->n_out;
         nnc_activation f = net->layers[l - 1].activation;
-        nnc_split blocks = nnc_split_evenly(n_in, block_rows(n_out * b->item, n_in));
+        nnc_split blocks = nnc_split_evenly(n_in, b->layers[l].rows_backward);
         while (nnc_split_next(&blocks)) {
             size_t row = blocks.start, rows = blocks.length, w_ld = n_in;
             const char *w = at(b, params, layer->w + row);
-            if (b->wide && count > 1 && rows < n_in) { /* the columns of w, side by side */
+            if (b->layers[l].strip > 0 && count > 1) { /* the columns of w, side by side */
                 for (size_t i = 0; i < n_out; i++)
                     memcpy(at(b, scratch->strip, i * rows), w + i * n_in * b->item, rows * b->item);
                 w = scratch->strip;
@@ -260,61 +291,36 @@ bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, con
     return true;
 }
 
-/* The rows of layer l's weights in one task. */
-static size_t task_rows(const nnc_batch *b, size_t l, size_t n_threads)
-{
-    size_t n_out = b->net->layers[l].n_out;
-    if (!b->wide) return n_out;
-    size_t share = nnc_ceil_div(n_out, 2 * n_threads * ROW_UNIT) * ROW_UNIT;
-    return nnc_min(block_rows(b->capacity * NNC_PANEL * b->item, n_out), share);
-}
-
-size_t nnc_weight_tasks(const nnc_batch *batch, size_t n_threads)
-{
-    size_t tasks = 0;
-    for (size_t l = 0; l < batch->net->n_layers; l++)
-        tasks += nnc_ceil_div(batch->net->layers[l].n_out, task_rows(batch, l, n_threads));
-    return tasks;
-}
-
-bool nnc_weight_task(const nnc_batch *batch, size_t t, size_t n_threads, void *out, double rate,
-                     nnc_panel_scratch *scratch)
+bool nnc_weight_gradients(const nnc_batch *batch, nnc_weight_task task, void *out, double rate,
+                          nnc_panel_scratch *scratch)
 {
     const nnc_batch *b = batch;
-    size_t l = 0, row, most;
-    for (;; l++) {
-        most = task_rows(b, l, n_threads);
-        size_t tasks = nnc_ceil_div(b->net->layers[l].n_out, most);
-        if (t < tasks) break;
-        t -= tasks;
-    }
-    row = t * most;
-    const nnc_layer *layer = &b->net->layers[l];
-    size_t n_in = layer->n_in, n_out = layer->n_out, rows = nnc_min(n_out - row, most);
-    size_t panels = nnc_batch_panels(b), stride = panel_stride(b, n_out);
-    const void *dz = at(b, b->dz[l + 1], row * NNC_PANEL);
+    const nnc_layer *layer = &b->net->layers[task.layer];
+    size_t n_in = layer->n_in, panels = nnc_batch_panels(b);
+    size_t stride = panel_stride(b, layer->n_out);
+    const void *dz = at(b, b->dz[task.layer + 1], task.row * NNC_PANEL);
 
     for (size_t i = 0; i * NNC_PANEL < n_in; i++) {
         size_t col = i * NNC_PANEL, cols = nnc_min(n_in - col, NNC_PANEL);
         const void *inputs = scratch->rows;
         if (b->wide)
-            inputs = rows_of(b, l, i);
+            inputs = rows_of(b, task.layer, i);
         else
-            for (size_t p = 0; p < panels; p++) turn_panel(b, l, p, i, scratch->rows);
-        b->kernels->outer(at(b, out, layer->w + row * n_in + col), dz, inputs, rows, cols, b->n,
-                          stride, n_in, rate);
-        if (!nnc_pacer_tick(scratch->pacer, rows * cols * b->n)) return false;
+            for (size_t p = 0; p < panels; p++) turn_panel(b, task.layer, p, i, scratch->rows);
+        b->kernels->outer(at(b, out, layer->w + task.row * n_in + col), dz, inputs, task.rows, cols,
+                          b->n, stride, n_in, rate);
+        if (!nnc_pacer_tick(scratch->pacer, task.rows * cols * b->n)) return false;
     }
     if (!layer->has_bias) return true;
-    void *bias = at(b, out, layer->b + row);
-    size_t columns = nnc_ceil_div(b->n, b->lanes) * b->lanes;
+    void *bias = at(b, out, layer->b + task.row);
+    size_t columns = whole_lanes(b, b->n);
     if (rate == 0) {
-        b->kernels->dense_bias(bias, dz, rows, columns, NNC_PANEL, stride);
+        b->kernels->dense_bias(bias, dz, task.rows, columns, NNC_PANEL, stride);
         return true;
     }
     double sums[128]; /* of 8 bytes: for either dtype */
-    for (size_t i = 0; i < rows; i += 128) {
-        size_t some = nnc_min(rows - i, 128);
+    for (size_t i = 0; i < task.rows; i += 128) {
+        size_t some = nnc_min(task.rows - i, 128);
         b->kernels->dense_bias(sums, at(b, dz, i * NNC_PANEL), some, columns, NNC_PANEL, stride);
         b->kernels->descend(at(b, bias, i), at(b, bias, i), sums, 1, 0, rate, some);
     }

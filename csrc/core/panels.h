@@ -12,6 +12,17 @@
 #include "core/loss.h"
 #include "core/pacer.h"
 
+/* Some rows of a layer's weights: their gradients are a task for one thread. */
+typedef struct {
+    size_t layer, row, rows;
+} nnc_weight_task;
+
+/* What a layer's matrices come to. */
+typedef struct {
+    size_t rows_forward, rows_backward, rows_task; /* rows that are worked on at a time */
+    size_t strip;                                  /* elements of rows_backward columns of W */
+} nnc_layer_plan;
+
 typedef struct {
     const nnc_net *net;
     const nnc_kernels *kernels;
@@ -20,6 +31,9 @@ typedef struct {
     nnc_loss loss;
     size_t capacity; /* panels */
     bool wide;       /* steps are long: worth several threads and copies that spare the caches */
+    nnc_layer_plan *layers;
+    nnc_weight_task *tasks;
+    size_t n_tasks;
 
     void **a;             /* a[l] (width of l, samples): a[0] the input, a[l] layer l's output */
     void **dz;            /* dz[l], l >= 1: the gradient by layer l's argument */
@@ -37,12 +51,12 @@ typedef struct {
     nnc_pacer *pacer;
 } nnc_panel_scratch;
 
-/* Lays out a batch of at most `samples` samples of the network; see nnc_arena_piece. Without
- * `training` there is room for the activations of `samples` samples only, in turn. */
+/* Lays out a batch of at most `samples` samples of the network, for so many threads to train on;
+ * see nnc_arena_piece. Where n_threads is 0, to predict only: activations share two places in turn.
+ */
 void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, nnc_dtype dtype,
-                       size_t samples, bool training);
-void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch,
-                         bool training);
+                       size_t samples, size_t n_threads);
+void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch);
 
 size_t nnc_batch_panels(const nnc_batch *batch);
 
@@ -63,11 +77,9 @@ void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch
 bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
                          nnc_panel_scratch *scratch);
 
-/* The gradients by the weights fall into tasks: some rows of one layer each. */
-size_t nnc_weight_tasks(const nnc_batch *batch, size_t n_threads);
-/* Task t of n: out, laid out as the parameters, gets the sums of gradients over samples; or, where
- * rate is not 0, it holds the parameters, and they become fma(-rate, sum, parameter). */
-bool nnc_weight_task(const nnc_batch *batch, size_t t, size_t n_threads, void *out, double rate,
-                     nnc_panel_scratch *scratch);
+/* out, laid out as the parameters, gets the sums of gradients over samples; or, where rate is not
+ * 0, it holds the parameters, and they become fma(-rate, sum, parameter). */
+bool nnc_weight_gradients(const nnc_batch *batch, nnc_weight_task task, void *out, double rate,
+                          nnc_panel_scratch *scratch);
 
 #endif

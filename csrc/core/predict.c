@@ -34,7 +34,7 @@ static void lay_out(nnc_predictor *p, nnc_arena *arena)
     size_t widest = 0;
     for (size_t l = 0; l + 1 < p->net->n_layers; l++)
         widest = nnc_max(widest, p->net->layers[l].n_out);
-    nnc_batch_lay_out(&p->batch, arena, p->net, p->dtype, BLOCK, false);
+    nnc_batch_lay_out(&p->batch, arena, p->net, p->dtype, BLOCK, 0);
     for (int i = 0; i < 2; i++)
         p->rows[i] = nnc_arena_piece(arena, widest, nnc_dtype_size(p->dtype), 1);
 }
@@ -106,7 +106,7 @@ nnc_status nnc_predict(nnc_predictor *predictor, const void *params, const nnc_d
             nnc_batch batch = predictor->batch;
             batch.kernels = nnc_kernels_for(predictor->dtype);
             if (rank > 0)
-                nnc_batch_lay_out(&batch, &arena, predictor->net, predictor->dtype, BLOCK, false);
+                nnc_batch_lay_out(&batch, &arena, predictor->net, predictor->dtype, BLOCK, 0);
             if (pass == 1) r.batches[rank] = batch;
             if (pass == 1) r.pacers[rank] = (nnc_pacer){.hurry = &r.hurry};
         }

@@ -44,17 +44,23 @@ void nnc_rng_seed_array(nnc_rng *rng, const uint32_t *words, size_t n)
     mt[0] = 0x80000000u;
 }
 
+static uint32_t twisted(uint32_t word, uint32_t next, uint32_t middle)
+{
+    uint32_t y = (word & 0x80000000u) | (next & 0x7fffffffu);
+    return middle ^ (y >> 1) ^ (-(y & 1) & 0x9908b0dfu);
+}
+
 static void refill(nnc_rng *rng)
 {
     uint32_t *mt = rng->state;
-    for (int i = 0; i < WORDS; i++) {
-        uint32_t y = (mt[i] & 0x80000000u) | (mt[(i + 1) % WORDS] & 0x7fffffffu);
-        mt[i] = mt[(i + MIDDLE) % WORDS] ^ (y >> 1) ^ ((y & 1) ? 0x9908b0dfu : 0);
-    }
+    for (int i = 0; i < WORDS - MIDDLE; i++) mt[i] = twisted(mt[i], mt[i + 1], mt[i + MIDDLE]);
+    for (int i = WORDS - MIDDLE; i < WORDS - 1; i++)
+        mt[i] = twisted(mt[i], mt[i + 1], mt[i + MIDDLE - WORDS]);
+    mt[WORDS - 1] = twisted(mt[WORDS - 1], mt[0], mt[MIDDLE - 1]);
     rng->position = 0;
 }
 
-static uint32_t next_word(nnc_rng *rng)
+static inline uint32_t next_word(nnc_rng *rng)
 {
     if (rng->position == WORDS) refill(rng);
     uint32_t y = rng->state[rng->position++];
@@ -101,20 +107,35 @@ void nnc_rng_normal(nnc_rng *rng, double *x, size_t n)
     for (size_t i = 0; i < n; i++) x[i] = next_normal(rng);
 }
 
-/* From the last place down, each element changes places with one at or before it. The place is the
- * first random number below `mask` that is not too large; without branches, as none could be
- * predicted: a number that is too large lets the element change places with itself. */
-void nnc_rng_shuffle(nnc_rng *rng, size_t *order, size_t n)
+/* places (up to n): for i from *last down, a number from 0 to i, each the first word below a mask
+ * that is not too large; *last ends below the last i served. Without branches, as none could be
+ * predicted: a number that is too large is overwritten. */
+static size_t draw_places(nnc_rng *rng, uint32_t *places, size_t n, uint32_t *last)
 {
-    if (n < 2) return;
-    uint32_t i = (uint32_t)(n - 1), mask = UINT32_MAX >> __builtin_clz(i);
-    while (i > 0) {
-        uint32_t j = next_word(rng) & mask;
-        uint32_t fits = j <= i, place = fits ? j : i;
-        size_t moved = order[i];
-        order[i] = order[place];
-        order[place] = moved;
+    size_t drawn = 0;
+    uint32_t i = *last, mask = i > 0 ? UINT32_MAX >> __builtin_clz(i) : 0;
+    while (drawn < n && i > 0) {
+        places[drawn] = next_word(rng) & mask;
+        uint32_t fits = places[drawn] <= i;
+        drawn += fits;
         i -= fits;
         mask >>= i <= mask >> 1;
+    }
+    *last = i;
+    return drawn;
+}
+
+/* From the last place down, each element changes places with one at or before it. */
+void nnc_rng_shuffle(nnc_rng *rng, size_t *order, size_t n)
+{
+    enum { CHUNK = 256 };
+    uint32_t places[CHUNK], i = n > 0 ? (uint32_t)(n - 1) : 0, last = i;
+    while (i > 0) {
+        size_t drawn = draw_places(rng, places, CHUNK, &last);
+        for (size_t k = 0; k < drawn; k++, i--) {
+            size_t moved = order[i];
+            order[i] = order[places[k]];
+            order[places[k]] = moved;
+        }
     }
 }

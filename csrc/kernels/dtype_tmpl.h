@@ -26,6 +26,7 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .dense_row = NNC_FN(dense_row),
     .outer = NNC_FN(outer),
     .transpose = NNC_FN(transpose),
+    .turn_panel = NNC_FN(turn_panel),
     .gather = NNC_FN(gather),
     .loss = {NNC_LOSS_LIST(NNC_LOSS)},
     .loss_from_logits = NNC_FN(loss_from_logits),

@@ -64,6 +64,10 @@ typedef struct {
                   size_t dz_panel, size_t dw_ld, double rate);
     /* out (cols, rows; out_ld) = the transpose of x (rows, cols; ld). */
     void (*transpose)(void *out, const void *x, size_t rows, size_t cols, size_t out_ld, size_t ld);
+    /* out (NNC_PANEL, NNC_PANEL) = the transpose of x (rows, cols), both with rows NNC_PANEL apart,
+     * in whole vectors: out may be written beyond (cols, rows), and x read beyond cols. rows >= 1.
+     */
+    void (*turn_panel)(void *out, const void *x, size_t rows, size_t cols);
     /* out (features, cols; ld) = the samples index (cols) of x, read through strides counted in
      * elements. cols is a whole number of logical vectors. */
     void (*gather)(void *out, const void *x, const size_t *index, size_t features, size_t cols,

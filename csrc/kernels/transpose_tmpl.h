@@ -41,6 +41,31 @@ static NNC_ALWAYS_INLINE void NNC_FN(turn)(vreal *rows)
     NNC_EXCHANGE(1)
 }
 
+/* out (VLEN, VLEN; out_ld) = the transpose of the vectors at rows[0], rows[1], … */
+static NNC_ALWAYS_INLINE void NNC_FN(turn_block)(real *out, const real *const *rows, size_t offset,
+                                                 size_t out_ld)
+{
+    vreal block[VLEN];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < VLEN; r++) block[r] = v_load(rows[r] + offset);
+    NNC_FN(turn)(block);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < VLEN; r++) v_store(out + r * out_ld, block[r]);
+}
+
+/* Rows beyond the last repeat it: their columns of out are there to be written, not to be read. */
+static void NNC_FN(turn_panel)(void *out_, const void *x_, size_t rows, size_t cols)
+{
+    real *out = out_;
+    const real *x = x_;
+    for (size_t i = 0; i < rows; i += VLEN) {
+        const real *from[VLEN];
+        for (size_t r = 0; r < VLEN; r++) from[r] = x + nnc_min(i + r, rows - 1) * NNC_PANEL;
+        for (size_t j = 0; j < cols; j += VLEN)
+            NNC_FN(turn_block)(out + j * NNC_PANEL + i, from, j, NNC_PANEL);
+    }
+}
+
 static void NNC_FN(transpose)(void *out_, const void *x_, size_t rows, size_t cols, size_t out_ld,
                               size_t ld)
 {
@@ -48,14 +73,10 @@ static void NNC_FN(transpose)(void *out_, const void *x_, size_t rows, size_t co
     const real *x = x_;
     size_t whole_rows = rows - rows % VLEN, whole_cols = cols - cols % VLEN;
     for (size_t i = 0; i < whole_rows; i += VLEN) {
-        for (size_t j = 0; j < whole_cols; j += VLEN) {
-            vreal block[VLEN];
-#pragma GCC unroll 16
-            for (size_t r = 0; r < VLEN; r++) block[r] = v_load(x + (i + r) * ld + j);
-            NNC_FN(turn)(block);
-#pragma GCC unroll 16
-            for (size_t r = 0; r < VLEN; r++) v_store(out + (j + r) * out_ld + i, block[r]);
-        }
+        const real *from[VLEN];
+        for (size_t r = 0; r < VLEN; r++) from[r] = x + (i + r) * ld;
+        for (size_t j = 0; j < whole_cols; j += VLEN)
+            NNC_FN(turn_block)(out + j * out_ld + i, from, j, out_ld);
     }
     for (size_t j = 0; j < cols; j++) {
         for (size_t i = j < whole_cols ? whole_rows : 0; i < rows; i++)
@@ -70,22 +91,14 @@ static void NNC_FN(gather)(void *out_, const void *x_, const size_t *index, size
     real *out = out_;
     const real *x = x_;
     size_t whole = feature_stride == 1 ? features - features % VLEN : 0;
-    for (size_t j = 0; j < cols && whole > 0; j += VLEN) {
-        const real *samples[VLEN];
-        for (size_t r = 0; r < VLEN; r++) samples[r] = x + (ptrdiff_t)index[j + r] * sample_stride;
-        for (size_t i = 0; i < whole; i += VLEN) {
-            vreal block[VLEN];
-#pragma GCC unroll 16
-            for (size_t r = 0; r < VLEN; r++) block[r] = v_load(samples[r] + i);
-            NNC_FN(turn)(block);
-#pragma GCC unroll 16
-            for (size_t r = 0; r < VLEN; r++) v_store(out + (i + r) * ld + j, block[r]);
+    for (size_t j = 0; j < cols; j += VLEN) {
+        const real *from[VLEN];
+        for (size_t r = 0; r < VLEN; r++) from[r] = x + (ptrdiff_t)index[j + r] * sample_stride;
+        for (size_t i = 0; i < whole; i += VLEN) NNC_FN(turn_block)(out + i * ld + j, from, i, ld);
+        for (size_t i = whole; i < features; i++) {
+            for (size_t r = 0; r < VLEN; r++)
+                out[i * ld + j + r] = from[r][(ptrdiff_t)i * feature_stride];
         }
-    }
-    for (size_t i = whole; i < features; i++) {
-        const real *feature = x + (ptrdiff_t)i * feature_stride;
-        for (size_t j = 0; j < cols; j++)
-            out[i * ld + j] = feature[(ptrdiff_t)index[j] * sample_stride];
     }
 }
 

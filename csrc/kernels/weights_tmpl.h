@@ -82,27 +82,31 @@ static void NNC_FN(dense_weights)(void *dw_, const void *dz_, const void *x_, si
     }
 }
 
-/* Four rows share a fold. */
+/* Four rows share a fold; the last four may overlap those before. */
 static void NNC_FN(dense_bias)(void *db_, const void *dz_, size_t n_out, size_t cols, size_t ld,
                                size_t panel)
 {
     real *db = db_;
     const real *dz = dz_;
     const size_t width = panel ? NNC_PANEL : cols;
-    nnc_split down = nnc_split_evenly(n_out, 4);
-    while (nnc_split_next(&down)) {
+    for (size_t start = 0; start < n_out; start += 4) {
         vreal lanes[4][PARTS] = {{{0}}};
-        for (size_t i = 0; i < down.length; i++) {
-            const real *row = dz + (down.start + i) * ld;
-            for (size_t start = 0; start < cols; start += width, row += panel) {
-                for (size_t s = 0; s < nnc_min(width, cols - start); s += LANES)
+        size_t first = n_out < 4 ? 0 : nnc_min(start, n_out - 4), count = nnc_min(n_out, 4);
+        for (size_t i = 0; i < count; i++) {
+            const real *row = dz + (first + i) * ld;
+            for (size_t at_col = 0; at_col < cols; at_col += width, row += panel) {
+                for (size_t s = 0; s < nnc_min(width, cols - at_col); s += LANES)
                     for (size_t part = 0; part < PARTS; part++)
                         lanes[i][part] += v_load(row + s + part * VLEN);
             }
         }
+        if (count == 4) {
+            v_fold4(db + first, lanes[0], lanes[1], lanes[2], lanes[3]);
+            continue;
+        }
         real sums[4];
         v_fold4(sums, lanes[0], lanes[1], lanes[2], lanes[3]);
-        memcpy(db + down.start, sums, down.length * sizeof(real));
+        memcpy(db, sums, count * sizeof(real));
     }
 }
 
