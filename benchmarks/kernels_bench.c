@@ -1,9 +1,10 @@
 /* kernels_bench.c - the dense kernels, one at a time, on one layer.
  *
- *     kernels_bench ISA DTYPE N_OUT N_IN M     M samples, cut into slices as a training cuts them
+ *     kernels_bench ISA DTYPE N_OUT N_IN M
  *
- * Prints a line per kernel: its name, ns a call on the first slice, GFLOP/s. To be linked with
- * libnnc.a of `make -C csrc lib`. */
+ * Prints a line per kernel: its name, ns, GFLOP/s. The matrix kernels work on the first of the
+ * slices into which a full-batch training cuts M samples; outer on all M samples, in panels;
+ * dense_row on one. To be linked with libnnc.a of `make -C csrc lib`. */
 #define _GNU_SOURCE 1 /* clock_gettime under -std=c11 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +17,10 @@ enum { REPEATS = 15 };
 
 typedef struct {
     const nnc_kernels *kernels;
-    size_t n_out, n_in, cols, ld;
+    size_t item, n_out, n_in, m, cols, ld;
     void *a, *x, *dx, *w, *b, *dw, *db;
+    void *dz_panels; /* (n_out, m) in panels of columns */
+    void *x_panels;  /* (m, n_in) in panels of columns */
 } layer;
 
 static void forward(const layer *l)
@@ -39,7 +42,22 @@ static void weights(const layer *l)
 
 static void bias(const layer *l)
 {
-    l->kernels->dense_bias(l->db, l->a, l->n_out, l->cols, l->ld);
+    l->kernels->dense_bias(l->db, l->a, l->n_out, l->cols, l->ld, 0);
+}
+
+static void outer(const layer *l)
+{
+    for (size_t i = 0; i < l->n_in; i += NNC_PANEL) {
+        size_t some = l->n_in - i < NNC_PANEL ? l->n_in - i : NNC_PANEL;
+        l->kernels->outer((char *)l->dw + i * l->item, l->dz_panels,
+                          (char *)l->x_panels + i * l->m * l->item, l->n_out, some, l->m,
+                          l->n_out * NNC_PANEL, l->n_in, 0);
+    }
+}
+
+static void one_row(const layer *l)
+{
+    l->kernels->dense_row(l->a, l->w, l->b, l->x, NNC_ACT_RELU, l->n_out, l->n_in);
 }
 
 static double seconds(void)
@@ -98,8 +116,10 @@ int main(int argc, char **argv)
     }
     if (nnc_plan_init(&plan, dtype, strtoull(argv[5], NULL, 10)) != NNC_OK) return 1;
     layer l = {.kernels = plan.kernels,
+               .item = plan.item,
                .n_out = strtoull(argv[3], NULL, 10),
                .n_in = strtoull(argv[4], NULL, 10),
+               .m = plan.m,
                .cols = plan.slices[0].cols,
                .ld = plan.ld};
     l.a = matrix(dtype, l.n_out, l.ld);
@@ -109,8 +129,10 @@ int main(int argc, char **argv)
     l.b = matrix(dtype, l.n_out, 1);
     l.dw = matrix(dtype, l.n_out, l.n_in);
     l.db = matrix(dtype, l.n_out, 1);
+    l.dz_panels = matrix(dtype, l.n_out, nnc_ceil_div(l.m, NNC_PANEL) * NNC_PANEL);
+    l.x_panels = matrix(dtype, l.m, nnc_ceil_div(l.n_in, NNC_PANEL) * NNC_PANEL);
 
-    double product = 2.0 * (double)l.n_out * (double)l.n_in * (double)l.cols;
+    double weight = 2.0 * (double)l.n_out * (double)l.n_in, product = weight * (double)l.cols;
     const struct {
         const char *name;
         void (*kernel)(const layer *);
@@ -118,12 +140,14 @@ int main(int argc, char **argv)
     } kernels[] = {{"dense_forward", forward, product},
                    {"dense_backward", backward, product},
                    {"dense_weights", weights, product},
-                   {"dense_bias", bias, (double)l.n_out * (double)l.cols}};
+                   {"dense_bias", bias, (double)l.n_out * (double)l.cols},
+                   {"outer", outer, weight * (double)l.m},
+                   {"dense_row", one_row, weight}};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
         double taken = time_of(kernels[i].kernel, &l);
         printf("%s %.1f %.2f\n", kernels[i].name, taken * 1e9, kernels[i].flops / taken * 1e-9);
     }
-    void *all[] = {l.a, l.x, l.dx, l.w, l.b, l.dw, l.db};
+    void *all[] = {l.a, l.x, l.dx, l.w, l.b, l.dw, l.db, l.dz_panels, l.x_panels};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     return 0;
 }
