@@ -126,6 +126,26 @@ typedef struct {
 bool nnc_select_isa(const char *name);
 nnc_cpu nnc_cpu_info(void);
 
+/* ------------------------------------------------------------------------------- threads */
+
+/* The most threads that a call uses, its own included, whatever it is asked. */
+enum { NNC_MAX_THREADS = 1024 };
+
+/* Visible outside of a shared library, for tools that know their names: threadpoolctl. */
+#define NNC_EXPORT __attribute__((visibility("default")))
+
+/* How many threads a call should use where its caller doesn't say: what nnc_set_num_threads set;
+ * else the environment's NNC_NUM_THREADS, or else its OMP_NUM_THREADS, as they are now; else the
+ * number of CPUs that this thread may use, by its affinity and by the quota of the process's
+ * control groups. 0 where NNC_NUM_THREADS is not a number from 1 to NNC_MAX_THREADS. */
+NNC_EXPORT int nnc_get_num_threads(void);
+/* More than NNC_MAX_THREADS means that; 0 or less leaves it to the environment again. */
+NNC_EXPORT void nnc_set_num_threads(int n);
+
+/* Ends the threads that wait for the next call; it will start new ones. False, with nothing done,
+ * where a call is using them. */
+bool nnc_shutdown_threads(void);
+
 /* -------------------------------------------------------------------------------- random */
 
 /* The Mersenne Twister behind numpy.random.RandomState, with its cached second normal. */

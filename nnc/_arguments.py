@@ -16,8 +16,6 @@ from nnc import _core
 
 Array = npt.NDArray[Any]
 
-MAX_THREADS = 1024
-
 
 class KeysError(KeyError, ValueError):
     """A dictionary lacks keys, or has keys it should not have."""
@@ -212,29 +210,22 @@ def read_seed(seed: Any) -> int | Array:
     return words.astype(np.uint32)
 
 
+def read_thread_count(name: str, value: object) -> int:
+    """Return a number of threads: an integer from 1 to MAX_THREADS, and no bool."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    number = read_index(name, value, 1)
+    if number > _core.MAX_THREADS:
+        raise ValueError(f"{name}: expected at most {_core.MAX_THREADS}, got {number}")
+    return number
+
+
 def read_threads(n_threads: object) -> int:
-    """Return the number of threads to use at most.
-
-    None means the environment's NNC_NUM_THREADS or OMP_NUM_THREADS, or else the number of CPUs
-    that this process may use.
-    """
+    """Return the number of threads to use at most; None means that of `nnc.get_num_threads`."""
     if n_threads is not None:
-        number = read_index("n_threads", n_threads, 1)
-        if number > MAX_THREADS:
-            raise ValueError(f"n_threads: expected at most {MAX_THREADS}, got {number}")
-        return number
-    ours = os.environ.get("NNC_NUM_THREADS", "").strip()
-    if ours:
-        if not _is_thread_count(ours):
-            raise ValueError(f"NNC_NUM_THREADS: expected 1 to {MAX_THREADS}, got {ours[:20]!r}")
-        return int(ours)
-    shared = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if _is_thread_count(shared):
-        return int(shared)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _is_thread_count(text: str) -> bool:
-    return text.isdecimal() and len(text) < 9 and 0 < int(text) <= MAX_THREADS
+        return read_thread_count("n_threads", n_threads)
+    number = _core.get_num_threads()
+    if number == 0:
+        text = os.environ.get("NNC_NUM_THREADS", "").strip()
+        raise ValueError(f"NNC_NUM_THREADS: expected 1 to {_core.MAX_THREADS}, got {text[:20]!r}")
+    return number

@@ -262,8 +262,8 @@ def train(
     dtype : dtype, optional
         float32 or float64; by default float32 where X is, else float64.
     n_threads : int, optional
-        At most so many threads, where more than one pays. By default NNC_NUM_THREADS,
-        OMP_NUM_THREADS or the number of usable CPUs.
+        At most so many threads, where more than one pays; by default `get_num_threads`. A training
+        that runs while another has the threads runs on its own thread alone.
     verbose : bool, optional
         Print cost and accuracy every 50 epochs.
     callback : callable, optional

@@ -13,6 +13,8 @@ static int exec(PyObject *module)
     int typed = engine ? PyModule_AddType(module, (PyTypeObject *)engine) : -1;
     Py_XDECREF(engine);
     if (typed < 0) return -1;
+    if (PyModule_AddFunctions(module, nnc_thread_methods) < 0) return -1;
+    if (PyModule_AddIntConstant(module, "MAX_THREADS", NNC_MAX_THREADS) < 0) return -1;
     PyObject *activations = nnc_activation_names();
     int added = activations ? PyModule_AddObjectRef(module, "ACTIVATIONS", activations) : -1;
     Py_XDECREF(activations);

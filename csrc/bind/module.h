@@ -4,7 +4,8 @@
  *   errors.c    turns a status of the core, or an unknown name, into an exception
  *   monitor.c   lets Python act while the core trains
  *   steps.c     the tutorial's single steps;   training.c   training, random numbers, the CPU
- *   engine.c    the type Engine: a network that trains in batches and predicts */
+ *   engine.c    the type Engine: a network that trains in batches and predicts
+ *   threads.c   the number of threads */
 #ifndef NNC_BIND_MODULE_H
 #define NNC_BIND_MODULE_H
 
@@ -24,7 +25,7 @@
 
 #include "nnc.h"
 
-extern PyMethodDef nnc_step_methods[], nnc_training_methods[];
+extern PyMethodDef nnc_step_methods[], nnc_training_methods[], nnc_thread_methods[];
 
 /* ------------------------------------------------------------------------------ arrays.c */
 

@@ -1,11 +1,12 @@
 /* arena.c - see arena.h. The only allocation of the core, so that tests can make it fail. */
-#define _GNU_SOURCE 1 /* sysconf under -std=c11 */
+#define _GNU_SOURCE 1 /* sysconf, madvise under -std=c11 */
 #include "core/arena.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "core/base.h"
@@ -43,10 +44,17 @@ bool nnc_memory_fits(size_t bytes)
 
 nnc_status nnc_arena_allocate(nnc_arena *arena)
 {
+    const size_t huge = (size_t)2 << 20;
     if (arena->overflow) return NNC_ERR_SIZE;
     if (!nnc_memory_fits(arena->size)) return NNC_ERR_MEMORY;
-    arena->block = aligned_alloc(NNC_LINE, nnc_max(arena->size, NNC_LINE));
-    return arena->block ? NNC_OK : NNC_ERR_MEMORY;
+    bool large = arena->size >= 4 * huge;
+    arena->block = aligned_alloc(large ? huge : NNC_LINE, nnc_max(arena->size, NNC_LINE));
+    if (!arena->block) return NNC_ERR_MEMORY;
+#ifdef MADV_HUGEPAGE
+    /* fewer page faults, fewer misses of the address cache; refused is as good as before */
+    if (large) (void)madvise(arena->block, arena->size & ~(huge - 1), MADV_HUGEPAGE);
+#endif
+    return NNC_OK;
 }
 
 void *nnc_arena_take(nnc_arena *arena, size_t a, size_t b, size_t c)

@@ -1,5 +1,5 @@
 /* dispatch.c - chooses the kernels for this CPU. The only file that names the ISA tables, and the
- * owner of the core's only global variable, the choice. */
+ * owner of a global variable, the choice. */
 #include <stdatomic.h>
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* fit.c - gradient descent in batches: nnc_fit.
  *
- * A step has two phases, or three: panels go forward and back; then the gradients by the weights,
- * task by task; then, unless the tasks did it, each thread updates its share of the parameters.
- * Between phases there is a barrier. Which thread takes which panel or task is open, as no result
- * depends on it. */
+ * A step on a wide batch has three phases: panels go forward and back; then the gradients by the
+ * weights, task by task; then each thread updates its share of the parameters. Between phases there
+ * is a barrier. Which thread takes which panel or task is open, as no result depends on it. Other
+ * batches belong to one thread, and their gradients are computed on the way back. */
 #include <math.h>
 #include <string.h>
 
@@ -18,15 +18,19 @@ typedef struct {
     nnc_batch batch;
     nnc_panel_scratch *scratch; /* one a thread */
     nnc_pacer *pacers;          /* one a thread; that of rank 0 asks */
+    nnc_pacer calm;             /* never says stop */
     size_t n_threads;           /* asked for: a team may have fewer */
-    bool fused;                 /* weight tasks update the parameters: steps are short */
+    bool fused;                 /* the way back updates the parameters: steps are short */
     size_t *order;
-    void *params, *grads;
-    void *starts[2];          /* params at the start of this epoch and the one before, in turn */
+    void *grads;
+    void *blocks[3]; /* parameters: epoch e starts from block e % 3 and works on the next, so
+                      * that the start of the epoch before is still there */
+    void *params;    /* in the end */
     double *cost, *accuracy;  /* the histories */
     double loss, hits;        /* of the epoch so far */
     atomic_size_t tickets[2]; /* by phase: the next panel, the next task */
     atomic_bool hurry;        /* set by rank 0 at any time: phases may break off */
+    atomic_bool never;        /* false */
     atomic_bool stop[2];      /* by phase, and set only in it: it broke off */
     nnc_status verdict;       /* of rank 0 on an epoch */
     size_t done;
@@ -37,8 +41,10 @@ typedef struct {
     run *run;
     nnc_team *team;
     size_t rank;
-    nnc_batch batch; /* of the step that this thread is at */
-    size_t start;    /* its first sample */
+    nnc_batch batch;     /* of the step that this thread is at */
+    size_t start;        /* its first sample */
+    void *params, *next; /* before and after it: one block, but in the first step of an epoch that
+                          * is not fused */
 } member;
 
 /* What turns a sum of gradients over the batch into the gradient of the loss. */
@@ -49,38 +55,43 @@ static double mean_of(const member *self)
     return 1 / nnc_loss_divisor(self->batch.loss, self->batch.n, n_out);
 }
 
-/* Groups of panels until none is left: forward, loss, backward. */
+/* Groups of panels until none is left, all at once where the batch is not wide: forward, loss,
+ * backward. What is not wide breaks off before it begins, or it would leave half an update. */
 static bool panel_phase(member *self)
 {
     run *r = self->run;
     nnc_batch *b = &self->batch;
     nnc_panel_scratch *scratch = &r->scratch[self->rank];
-    size_t panels = nnc_batch_panels(b);
-    size_t most = nnc_max(1, nnc_min(panels / (2 * r->n_threads), GROUP));
+    size_t panels = nnc_batch_panels(b), most = panels;
+    if (b->wide)
+        most = nnc_max(1, nnc_min(panels / (2 * r->n_threads), GROUP));
+    else if (!nnc_pacer_tick(&r->pacers[0], b->net->n_params * b->n))
+        return false;
+    double rate = r->fused ? r->fitting->stepper->learning_rate * mean_of(self) : 0;
     for (;;) {
         size_t first = atomic_fetch_add_explicit(&r->tickets[0], most, memory_order_relaxed);
         if (first >= panels) return true;
         size_t end = nnc_min(first + most, panels);
         for (size_t p = first; p < end; p++)
             nnc_load_panel(b, p, &r->fitting->data, r->order, self->start);
-        if (!nnc_forward_panels(b, first, end - first, r->params, scratch, true)) return false;
+        if (!nnc_forward_panels(b, first, end - first, self->params, scratch, true)) return false;
         for (size_t p = first; p < end; p++) nnc_loss_panel(b, p, scratch, r->accuracy != NULL);
-        if (!nnc_backward_panels(b, first, end - first, r->params, scratch)) return false;
+        if (!nnc_backward_panels(b, first, end - first, self->params,
+                                 r->fused ? self->params : r->grads, rate, scratch))
+            return false;
     }
 }
 
-/* Tasks until none is left. A fused one must not break off: it would leave half a step. */
+/* Tasks until none is left. */
 static bool weight_phase(member *self)
 {
     run *r = self->run;
     const nnc_batch *b = &self->batch;
-    void *out = r->fused ? r->params : r->grads;
-    double rate = r->fused ? r->fitting->stepper->learning_rate * mean_of(self) : 0;
     for (;;) {
         size_t t = atomic_fetch_add_explicit(&r->tickets[1], 1, memory_order_relaxed);
         if (t >= b->n_tasks) return true;
-        bool go_on = nnc_weight_gradients(b, b->tasks[t], out, rate, &r->scratch[self->rank]);
-        if (!go_on && !r->fused) return false;
+        if (!nnc_weight_gradients(b, b->tasks[t], r->grads, 0, &r->scratch[self->rank]))
+            return false;
     }
 }
 
@@ -102,10 +113,11 @@ static void update_share(member *self)
     size_t n = b->net->n_params, members = nnc_team_size(self->team);
     size_t share = nnc_ceil_div(nnc_ceil_div(n, b->lanes), members) * b->lanes;
     size_t start = nnc_min(self->rank * share, n), count = nnc_min(share, n - start);
-    char *params = (char *)r->params + start * b->item, *grads = (char *)r->grads + start * b->item;
+    const char *params = (char *)self->params + start * b->item;
+    char *next = (char *)self->next + start * b->item, *grads = (char *)r->grads + start * b->item;
     if (s->optimizer == NNC_OPTIMIZER_SGD) {
         double rate = s->learning_rate * mean_of(self);
-        b->kernels->descend(params, params, grads, 1, 0, rate, count);
+        b->kernels->descend(next, params, grads, 1, 0, rate, count);
         return;
     }
     uint64_t t = s->steps + 1;
@@ -116,7 +128,7 @@ static void update_share(member *self)
                      .rate = s->learning_rate / (1 - power(s->beta_1, t)),
                      .correction = 1 / sqrt(1 - power(s->beta_2, t)),
                      .epsilon = s->epsilon};
-    b->kernels->adam(params, m, v, grads, &adam, count);
+    b->kernels->adam(next, params, m, v, grads, &adam, count);
 }
 
 /* Runs a phase and waits for all; false where it broke off. In a child that a callback forked, the
@@ -146,13 +158,14 @@ static bool step(member *self)
         r->loss += self->batch.costs[p];
         if (r->accuracy) r->hits += self->batch.hits[p];
     }
-    if (!whole_phase(self, weight_phase, 1)) return false;
+    if (self->batch.wide && !whole_phase(self, weight_phase, 1)) return false;
     if (first) atomic_store_explicit(&r->tickets[1], 0, memory_order_relaxed);
     if (!r->fused) {
         update_share(self);
         nnc_team_barrier(self->team, NULL, NULL);
     }
     if (first) r->fitting->stepper->steps++;
+    self->params = self->next;
     return true;
 }
 
@@ -161,18 +174,13 @@ static bool step(member *self)
 static void begin_epoch(run *r, size_t epoch)
 {
     const nnc_fitting *f = r->fitting;
-    memcpy(r->starts[epoch % 2], r->params, f->net->n_params * r->batch.item);
+    if (r->fused || f->data.m == 0)
+        memcpy(r->blocks[(epoch + 1) % 3], r->blocks[epoch % 3], f->net->n_params * r->batch.item);
     if (f->shuffle) nnc_rng_shuffle(f->shuffle, r->order, f->data.m);
     r->loss = r->hits = 0;
 }
 
-/* NNC_DIVERGED, with the parameters of the start of an epoch. */
-static nnc_status diverged(run *r, size_t epoch)
-{
-    memcpy(r->params, r->starts[epoch % 2], r->fitting->net->n_params * r->batch.item);
-    return NNC_DIVERGED;
-}
-
+/* Where it diverged, r->params are those at the start of the last epoch recorded. */
 static nnc_status end_epoch(run *r, size_t epoch)
 {
     const nnc_fitting *f = r->fitting;
@@ -180,12 +188,18 @@ static nnc_status end_epoch(run *r, size_t epoch)
     size_t m = f->data.m, bad;
     double cost = r->loss / nnc_loss_divisor(f->loss, m, net->layers[net->n_layers - 1].n_out);
     double accuracy = r->accuracy ? r->hits / (double)m : NAN;
-    if (m > 0 && !isfinite(cost)) return diverged(r, epoch > 0 ? epoch - 1 : 0);
+    if (m > 0 && !isfinite(cost)) {
+        r->params = r->blocks[epoch > 0 ? (epoch - 1) % 3 : 0];
+        return NNC_DIVERGED;
+    }
     r->cost[epoch] = cost;
     if (r->accuracy) r->accuracy[epoch] = accuracy;
     r->done = epoch + 1;
     r->batch.kernels->first_nonfinite(&bad, r->params, net->n_params);
-    if (bad < net->n_params) return diverged(r, epoch);
+    if (bad < net->n_params) {
+        r->params = r->blocks[epoch % 3];
+        return NNC_DIVERGED;
+    }
     r->pacers[0].epoch = epoch + 1;
     r->pacers[0].cost = cost;
     nnc_pacer_report(&r->pacers[0], &f->monitor, epoch, cost, accuracy, r->params);
@@ -201,12 +215,15 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
         bool whole = true;
         if (rank == 0) begin_epoch(r, epoch);
         nnc_team_barrier(team, NULL, NULL);
+        self.next = r->blocks[(epoch + 1) % 3];
+        self.params = r->fused || f->data.m == 0 ? self.next : r->blocks[epoch % 3];
         for (size_t start = 0; whole && start < f->data.m; start += self.batch.n) {
             self.start = start;
             self.batch.n = nnc_min(f->batch, f->data.m - start);
             whole = step(&self);
         }
         if (rank == 0) {
+            r->params = self.params;
             r->verdict = whole ? end_epoch(r, epoch) : r->pacers[0].status;
             nnc_team_lost_members(team); /* in a callback of end_epoch */
         }
@@ -224,8 +241,8 @@ static void lay_out(run *r, nnc_arena *arena)
     r->batch.loss = f->loss;
     r->n_threads = r->batch.wide ? nnc_max(f->n_threads, 1) : 1;
     r->fused = !r->batch.wide && f->stepper->optimizer == NNC_OPTIMIZER_SGD;
-    r->params = nnc_arena_piece(arena, n_params, item, 1);
-    for (int i = 0; i < 2; i++) r->starts[i] = nnc_arena_piece(arena, n_params, item, 1);
+    for (int i = 0; i < 3; i++) r->blocks[i] = nnc_arena_piece(arena, n_params, item, 1);
+    r->params = r->blocks[0];
     r->grads = r->fused ? NULL : nnc_arena_piece(arena, n_params, item, 1);
     r->order = f->shuffle ? nnc_arena_piece(arena, f->data.m, sizeof *r->order, 1) : NULL;
     r->scratch = nnc_arena_piece(arena, r->n_threads, sizeof *r->scratch, 1);
@@ -235,7 +252,8 @@ static void lay_out(run *r, nnc_arena *arena)
         nnc_scratch_lay_out(&scratch, arena, &r->batch);
         if (!arena->block) continue;
         r->pacers[rank] = (nnc_pacer){.hurry = &r->hurry};
-        scratch.pacer = &r->pacers[rank];
+        r->calm = (nnc_pacer){.hurry = &r->never};
+        scratch.pacer = r->batch.wide ? &r->pacers[rank] : &r->calm;
         r->scratch[rank] = scratch;
     }
 }

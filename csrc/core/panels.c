@@ -66,6 +66,12 @@ static void *matrix(const nnc_batch *b, nnc_arena *arena, size_t rows)
     return nnc_arena_piece(arena, b->capacity, panel_stride(b, rows), b->item);
 }
 
+static void *turned_matrix(const nnc_batch *b, nnc_arena *arena, size_t features)
+{
+    features = nnc_ceil_div(features, NNC_PANEL) * NNC_PANEL;
+    return nnc_arena_piece(arena, features, b->capacity * NNC_PANEL, b->item);
+}
+
 /* The rows of `row_bytes` that are worked on at a time. */
 static size_t block_rows(size_t row_bytes, size_t rows)
 {
@@ -93,6 +99,7 @@ static void plan_layers(nnc_batch *b, nnc_arena *arena, size_t n_threads)
     for (size_t l = 0; l < net->n_layers; l++) {
         nnc_layer_plan plan = plan_layer(b, &net->layers[l], n_threads);
         if (b->layers) b->layers[l] = plan;
+        b->strip = nnc_max(b->strip, plan.strip);
         b->n_tasks += nnc_ceil_div(net->layers[l].n_out, plan.rows_task);
     }
     if (n_threads == 0) return;
@@ -128,19 +135,14 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
         *batch = b;
         return;
     }
-    b.dz = nnc_arena_piece(arena, n_layers + 1, sizeof *b.dz, 1);
-    b.by_sample = nnc_arena_piece(arena, n_layers + 1, sizeof *b.by_sample, 1);
+    b.by_sample = nnc_arena_piece(arena, n_layers, sizeof *b.by_sample, 1);
+    void *shared = b.wide ? NULL : turned_matrix(&b, arena, widest);
     for (size_t l = 0; l <= n_layers; l++) {
-        void *a = matrix(&b, arena, width(net, l)), *rows = NULL;
-        /* the loss turns the last layer's output into its dz */
-        void *dz = 0 < l && l < n_layers ? matrix(&b, arena, width(net, l)) : a;
-        size_t features = nnc_ceil_div(width(net, l), NNC_PANEL) * NNC_PANEL;
-        if (b.wide && l < n_layers)
-            rows = nnc_arena_piece(arena, features, b.capacity * NNC_PANEL, item);
+        void *a = matrix(&b, arena, width(net, l));
+        void *rows = b.wide && l < n_layers ? turned_matrix(&b, arena, width(net, l)) : shared;
         if (!allocated) continue;
         b.a[l] = a;
-        b.dz[l] = dz;
-        b.by_sample[l] = rows;
+        if (l < n_layers) b.by_sample[l] = rows;
     }
     b.y = matrix(&b, arena, width(net, n_layers));
     b.costs = nnc_arena_piece(arena, b.capacity, sizeof *b.costs, 1);
@@ -151,12 +153,8 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
 void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch)
 {
     const nnc_batch *b = batch;
-    size_t strip = 0, samples = b->wide ? 0 : b->capacity * NNC_PANEL;
-    for (size_t l = 0; b->layers && l < b->net->n_layers; l++)
-        strip = nnc_max(strip, b->layers[l].strip);
     *scratch = (nnc_panel_scratch){
-        .strip = nnc_arena_piece(arena, strip, b->item, 1),
-        .rows = nnc_arena_piece(arena, samples, NNC_PANEL, b->item),
+        .strip = nnc_arena_piece(arena, b->strip, b->item, 1),
         .y_hat = nnc_arena_piece(arena, NNC_PANEL, b->item, 1),
         .hit = nnc_arena_piece(arena, NNC_PANEL, b->item, 1),
     };
@@ -226,7 +224,7 @@ void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch
 {
     const nnc_batch *b = batch;
     const nnc_layer *layer = &b->net->layers[b->net->n_layers - 1];
-    nnc_output output = {.dz = panel(b, b->dz[b->net->n_layers], layer->n_out, p),
+    nnc_output output = {.dz = panel(b, b->a[b->net->n_layers], layer->n_out, p),
                          .y = panel(b, b->y, layer->n_out, p),
                          .y_hat = scratch->y_hat,
                          .hit = scratch->hit,
@@ -241,52 +239,59 @@ void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch
         memset(at(b, output.dz, i * NNC_PANEL + output.n), 0, padding * b->item);
 }
 
-/* a[l] of panel p with samples as rows. */
-static void turn_panel(const nnc_batch *b, size_t l, size_t p, size_t feature_panel, void *rows)
-{
-    size_t start = feature_panel * NNC_PANEL, n = width(b->net, l);
-    b->kernels->turn_panel(at(b, rows, p * NNC_PANEL * NNC_PANEL),
-                           at(b, panel(b, b->a[l], n, p), start * NNC_PANEL),
-                           nnc_min(n - start, NNC_PANEL), samples_in(b, p));
-}
-
 static void *rows_of(const nnc_batch *b, size_t l, size_t feature_panel)
 {
     return at(b, b->by_sample[l], feature_panel * NNC_PANEL * b->capacity * NNC_PANEL);
 }
 
-bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
-                         nnc_panel_scratch *scratch)
+/* by_sample[l] = a[l], for some panels. */
+static void turn_panels(const nnc_batch *b, size_t l, size_t first, size_t count)
 {
-    const nnc_batch *b = batch;
-    const nnc_net *net = b->net;
-    for (size_t l = net->n_layers - 1; l > 0; l--) {
-        const nnc_layer *layer = &net->layers[l];
-        size_t n_in = layer->n_in, n_out = layer->n_out;
-        nnc_activation f = net->layers[l - 1].activation;
-        nnc_split blocks = nnc_split_evenly(n_in, b->layers[l].rows_backward);
-        while (nnc_split_next(&blocks)) {
-            size_t row = blocks.start, rows = blocks.length, w_ld = n_in;
-            const char *w = at(b, params, layer->w + row);
-            if (b->layers[l].strip > 0 && count > 1) { /* the columns of w, side by side */
-                for (size_t i = 0; i < n_out; i++)
-                    memcpy(at(b, scratch->strip, i * rows), w + i * n_in * b->item, rows * b->item);
-                w = scratch->strip;
-                w_ld = rows;
-            }
-            for (size_t p = first; p < first + count; p++) {
-                size_t corner = row * NNC_PANEL;
-                b->kernels->dense_backward(at(b, panel(b, b->dz[l], n_in, p), corner), w,
-                                           panel(b, b->dz[l + 1], n_out, p),
-                                           at(b, panel(b, b->a[l], n_in, p), corner), f, rows,
-                                           n_out, w_ld, columns_in(b, p), NNC_PANEL);
-                if (!nnc_pacer_tick(scratch->pacer, rows * n_out * NNC_PANEL)) return false;
-            }
+    size_t n = width(b->net, l);
+    for (size_t i = 0; i * NNC_PANEL < n; i++) {
+        size_t start = i * NNC_PANEL, features = nnc_min(n - start, NNC_PANEL);
+        for (size_t p = first; p < first + count; p++)
+            b->kernels->turn_panel(at(b, rows_of(b, l, i), p * NNC_PANEL * NNC_PANEL),
+                                   at(b, panel(b, b->a[l], n, p), start * NNC_PANEL), features,
+                                   samples_in(b, p));
+    }
+}
+
+/* a[l], l >= 1, becomes dz, from a[l + 1], which is dz already. */
+static bool backward_layer(const nnc_batch *b, size_t l, size_t first, size_t count,
+                           const void *params, nnc_panel_scratch *scratch)
+{
+    const nnc_layer *layer = &b->net->layers[l];
+    size_t n_in = layer->n_in, n_out = layer->n_out;
+    nnc_split blocks = nnc_split_evenly(n_in, b->layers[l].rows_backward);
+    while (nnc_split_next(&blocks)) {
+        size_t row = blocks.start, rows = blocks.length, w_ld = n_in;
+        const char *w = at(b, params, layer->w + row);
+        if (b->layers[l].strip > 0 && count > 1) { /* the columns of w, side by side */
+            for (size_t i = 0; i < n_out; i++)
+                memcpy(at(b, scratch->strip, i * rows), w + i * n_in * b->item, rows * b->item);
+            w = scratch->strip;
+            w_ld = rows;
+        }
+        for (size_t p = first; p < first + count; p++) {
+            void *a = at(b, panel(b, b->a[l], n_in, p), row * NNC_PANEL);
+            b->kernels->dense_backward(a, w, panel(b, b->a[l + 1], n_out, p), a,
+                                       b->net->layers[l - 1].activation, rows, n_out, w_ld,
+                                       columns_in(b, p), NNC_PANEL);
+            if (!nnc_pacer_tick(scratch->pacer, rows * n_out * NNC_PANEL)) return false;
         }
     }
-    for (size_t l = 0; b->wide && l < net->n_layers; l++) {
-        for (size_t i = 0; i * NNC_PANEL < net->layers[l].n_in; i++)
-            for (size_t p = first; p < first + count; p++) turn_panel(b, l, p, i, rows_of(b, l, i));
+    return true;
+}
+
+bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
+                         void *out, double rate, nnc_panel_scratch *scratch)
+{
+    const nnc_batch *b = batch;
+    for (size_t l = b->net->n_layers; l-- > 0;) {
+        turn_panels(b, l, first, count);
+        if (l > 0 && !backward_layer(b, l, first, count, params, scratch)) return false;
+        if (!b->wide && !nnc_weight_gradients(b, b->tasks[l], out, rate, scratch)) return false;
     }
     return true;
 }
@@ -296,19 +301,13 @@ bool nnc_weight_gradients(const nnc_batch *batch, nnc_weight_task task, void *ou
 {
     const nnc_batch *b = batch;
     const nnc_layer *layer = &b->net->layers[task.layer];
-    size_t n_in = layer->n_in, panels = nnc_batch_panels(b);
-    size_t stride = panel_stride(b, layer->n_out);
-    const void *dz = at(b, b->dz[task.layer + 1], task.row * NNC_PANEL);
+    size_t n_in = layer->n_in, stride = panel_stride(b, layer->n_out);
+    const void *dz = at(b, b->a[task.layer + 1], task.row * NNC_PANEL);
 
     for (size_t i = 0; i * NNC_PANEL < n_in; i++) {
         size_t col = i * NNC_PANEL, cols = nnc_min(n_in - col, NNC_PANEL);
-        const void *inputs = scratch->rows;
-        if (b->wide)
-            inputs = rows_of(b, task.layer, i);
-        else
-            for (size_t p = 0; p < panels; p++) turn_panel(b, task.layer, p, i, scratch->rows);
-        b->kernels->outer(at(b, out, layer->w + task.row * n_in + col), dz, inputs, task.rows, cols,
-                          b->n, stride, n_in, rate);
+        b->kernels->outer(at(b, out, layer->w + task.row * n_in + col), dz,
+                          rows_of(b, task.layer, i), task.rows, cols, b->n, stride, n_in, rate);
         if (!nnc_pacer_tick(scratch->pacer, task.rows * cols * b->n)) return false;
     }
     if (!layer->has_bias) return true;

@@ -32,12 +32,14 @@ typedef struct {
     size_t capacity; /* panels */
     bool wide;       /* steps are long: worth several threads and copies that spare the caches */
     nnc_layer_plan *layers;
+    size_t strip; /* the largest of the layers' */
     nnc_weight_task *tasks;
     size_t n_tasks;
 
-    void **a;             /* a[l] (width of l, samples): a[0] the input, a[l] layer l's output */
-    void **dz;            /* dz[l], l >= 1: the gradient by layer l's argument */
-    void **by_sample;     /* a[l] with samples as rows, in panels of features: see nnc_turn_panel */
+    void **a;             /* a[l] (width of l, samples): a[0] the input, a[l] layer l's output; on
+                           * the way back its gradient by the layer's argument, dz, replaces it */
+    void **by_sample;     /* a[l] with samples as rows, in panels of features; one place for all l
+                           * unless the batch is wide */
     void *y;              /* (n_out, samples) */
     double *costs, *hits; /* by panel */
     size_t n;             /* samples in the batch now */
@@ -46,7 +48,6 @@ typedef struct {
 /* What one thread needs for itself. */
 typedef struct {
     void *strip; /* a strip of a weight matrix */
-    void *rows;  /* a panel of features by samples */
     void *y_hat, *hit;
     nnc_pacer *pacer;
 } nnc_panel_scratch;
@@ -72,13 +73,15 @@ void nnc_store_panel(const nnc_batch *batch, size_t p, void *y);
  * wants. Verbs with a pacer return false where it says stop: what they computed is worthless. */
 bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
                         nnc_panel_scratch *scratch, bool for_loss);
-/* costs and hits (if wanted) of panel p, and dz of the last layer. */
+/* costs and hits (if wanted) of panel p; the last output becomes its dz. */
 void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch, bool hits);
+/* Back to the first layer. Where the batch is not wide, the gradients by the weights are computed
+ * on the way: see nnc_weight_gradients for out and rate. */
 bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
-                         nnc_panel_scratch *scratch);
-
-/* out, laid out as the parameters, gets the sums of gradients over samples; or, where rate is not
- * 0, it holds the parameters, and they become fma(-rate, sum, parameter). */
+                         void *out, double rate, nnc_panel_scratch *scratch);
+/* After all panels of a wide batch went back. out, laid out as the parameters, gets the sums of
+ * gradients over samples; or, where rate is not 0, it holds the parameters, and they become
+ * fma(-rate, sum, parameter). */
 bool nnc_weight_gradients(const nnc_batch *batch, nnc_weight_task task, void *out, double rate,
                           nnc_panel_scratch *scratch);
 

@@ -1,7 +1,12 @@
-/* team.h - threads that live as long as one parallel call.
+/* team.h - threads that work on one parallel call together.
  *
- * The caller is rank 0 and works too. Nothing outlives the call: no global pool, nothing for fork
- * to break. Starting a team costs some 50 us a thread. */
+ * The caller is rank 0 and works too. The others come from one pool of the process: they are
+ * started when first needed, sleep between calls, and end with nnc_shutdown_threads. One call at a
+ * time has the pool. A call from within another, or from a second thread meanwhile, has a team of
+ * one: it neither waits nor starts threads.
+ *
+ * Members compute in the floating-point mode of core/fpmode.h, with all signals blocked, on the
+ * CPUs where the caller may run. A forked child begins with an empty pool. */
 #ifndef NNC_CORE_TEAM_H
 #define NNC_CORE_TEAM_H
 
@@ -11,7 +16,7 @@
 typedef struct nnc_team nnc_team;
 
 /* Runs work(context, team, rank) once on each of the team's threads, and returns when all have
- * returned. The team has n threads, or fewer where the system refuses them. */
+ * returned. The team has n threads, or fewer where the pool is taken or the system refuses them. */
 void nnc_team_run(size_t n, void (*work)(void *context, nnc_team *team, size_t rank),
                   void *context);
 

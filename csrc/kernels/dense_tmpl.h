@@ -23,13 +23,16 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(finished)(nnc_activation f, bool backward,
     return c;
 }
 
-/* The same for a tile in memory: for activations too long to stand in every tile's code. */
-static void NNC_FN(finish)(nnc_activation f, bool backward, real *c, const real *y, size_t rows,
-                           size_t vectors, size_t ld)
+/* The same for a tile (rows, vectors) in memory, from raw to c: for activations too long to stand
+ * in every tile's code. */
+static void NNC_FN(finish)(nnc_activation f, bool backward, real *c, const vreal *raw,
+                           const real *y, size_t rows, size_t vectors, size_t ld)
 {
     for (size_t i = 0; i < rows; i++) {
-        for (size_t j = i * ld; j < i * ld + vectors * VLEN; j += VLEN)
-            v_store(c + j, NNC_FN(finished)(f, backward, v_load(c + j), y + j));
+        for (size_t j = 0; j < vectors; j++) {
+            size_t at = i * ld + j * VLEN;
+            v_store(c + at, NNC_FN(finished)(f, backward, raw[i * vectors + j], y + at));
+        }
     }
 }
 
@@ -85,9 +88,15 @@ static NNC_ALWAYS_INLINE void NNC_FN(tile)(size_t rows, size_t vectors, real *c,
 #define NNC_CASE(id, name, length) NNC_##length(id)
     switch (f) {
         NNC_ACTIVATION_LIST(NNC_CASE)
-        default:
-            NNC_STORE_TILE(NNC_ACT_IDENTITY)
-            NNC_FN(finish)(f, backward, c, y, rows, vectors, ld);
+        default: {
+            vreal raw[NNC_TILE_ROWS * NNC_TILE_VECTORS];
+#pragma GCC unroll 12
+            for (size_t i = 0; i < rows; i++) {
+#pragma GCC unroll 12
+                for (size_t j = 0; j < vectors; j++) raw[i * vectors + j] = acc[i][j];
+            }
+            NNC_FN(finish)(f, backward, c, raw, y, rows, vectors, ld);
+        }
     }
 #undef NNC_CASE
 #undef NNC_LONG

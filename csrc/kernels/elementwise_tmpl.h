@@ -160,11 +160,11 @@ static void NNC_FN(descend)(void *next_, const void *params_, const void *parts_
     }
 }
 
-static void NNC_FN(adam)(void *params_, void *m_, void *v_, const void *sums_, const nnc_adam *step,
-                         size_t n)
+static void NNC_FN(adam)(void *next_, const void *params_, void *m_, void *v_, const void *sums_,
+                         const nnc_adam *step, size_t n)
 {
-    real *params = params_, *m = m_, *v = v_;
-    const real *sums = sums_;
+    real *next = next_, *m = m_, *v = v_;
+    const real *params = params_, *sums = sums_;
     const vreal scale = v_set1((real)step->scale), rate = v_set1((real)-step->rate);
     const vreal beta_1 = v_set1((real)step->beta_1), beta_2 = v_set1((real)step->beta_2);
     const vreal rest_1 = v_set1((real)(1 - step->beta_1));
@@ -178,7 +178,7 @@ static void NNC_FN(adam)(void *params_, void *m_, void *v_, const void *sums_, c
         vreal direction = mean / v_fma(v_sqrt(square), correction, epsilon);
         put(m + i, mean, count);
         put(v + i, square, count);
-        put(params + i, v_fma(rate, direction, at(params + i, count)), count);
+        put(next + i, v_fma(rate, direction, at(params + i, count)), count);
     }
 }
 

@@ -42,7 +42,7 @@ typedef struct {
                           size_t n_out, size_t n_in, size_t cols, size_t ld);
     /* dx (n_rows, cols) = (w^T dz) * f'(x), f' from the layer's input x = f(z) (n_rows, cols),
      * which may be NULL where f is NNC_ACT_IDENTITY. w (n_out, n_rows) with w_ld elements from
-     * row to row; dz (n_out, cols). dx overlaps neither dz nor x. */
+     * row to row; dz (n_out, cols). dx may be x, and does not overlap dz. */
     void (*dense_backward)(void *dx, const void *w, const void *dz, const void *x, nnc_activation f,
                            size_t n_rows, size_t n_out, size_t w_ld, size_t cols, size_t ld);
     /* dw (n_out, n_in) = dz x^T, a sum over samples: dz (n_out, cols), x (n_in, cols). */
@@ -105,8 +105,10 @@ typedef struct {
     void (*descend)(void *next, const void *params, const void *parts, size_t n_parts,
                     size_t stride, double rate, size_t n);
     /* From the sums of gradients g = scale * sums (n): m = beta_1 m + (1 - beta_1) g, v = beta_2 v
-     * + (1 - beta_2) g^2, params -= rate * m / (sqrt(v) * correction + epsilon). */
-    void (*adam)(void *params, void *m, void *v, const void *sums, const nnc_adam *step, size_t n);
+     * + (1 - beta_2) g^2, next = params - rate * m / (sqrt(v) * correction + epsilon). next may be
+     * params. */
+    void (*adam)(void *next, const void *params, void *m, void *v, const void *sums,
+                 const nnc_adam *step, size_t n);
     /* params (n) -= rate * grads, product and difference rounded each. */
     void (*update)(void *params, const void *grads, double rate, size_t n);
     /* *index of the first NaN or infinity in x (n); n where there is none. */

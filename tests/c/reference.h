@@ -129,15 +129,27 @@ static inline wide slope(nnc_activation f, wide a)
 /* of one output of one sample */
 static inline wide loss_of(nnc_loss loss, wide p, wide y)
 {
-    if (loss == NNC_LOSS_SSE) return (y - p) * (y - p);
-    return -(y == 0 ? 0 : y * logl(p)) - (y == 1 ? 0 : (1 - y) * log1pl(-p));
+    wide right = y == 0 ? 0 : -y * logl(p), wrong = y == 1 ? 0 : -(1 - y) * log1pl(-p);
+    if (loss == NNC_LOSS_BCE) return right + wrong;
+    if (loss == NNC_LOSS_CCE) return right;
+    return (y - p) * (y - p);
 }
 
+/* its derivative by p */
+static inline wide loss_slope(nnc_loss loss, wide p, wide y)
+{
+    if (loss == NNC_LOSS_BCE) return (1 - y) / (1 - p) - y / p;
+    if (loss == NNC_LOSS_CCE) return -y / p;
+    return 2 * (p - y);
+}
+
+/* The cross-entropies are means over samples, the mean squared error over all. */
 static inline wide cost_of(nnc_loss loss, const wide *p, const wide *y, size_t n, size_t m)
 {
     wide sum = 0;
     for (size_t i = 0; i < n; i++) sum += loss_of(loss, p[i], y[i]);
-    return loss == NNC_LOSS_BCE ? sum / (wide)m : sum;
+    if (loss == NNC_LOSS_SSE) return sum;
+    return sum / (wide)(loss == NNC_LOSS_MSE ? n : m);
 }
 
 /* y_hat (n_out of the last layer, m) of the network with params, from x (n_in, m). */

@@ -210,15 +210,19 @@ TEST(refused_threads_do_not_change_the_bits)
     t.training.n_threads = 8;
     for (size_t allowed = 0; allowed <= 7; allowed++) {
         CASE("%zu threads", allowed);
+        CHECK(nnc_shutdown_threads());
         heap.threads = 0;
         heap.threads_allowed = allowed;
         CHECK(train(&t) == NNC_OK && heap.threads == allowed);
         CHECK(same(NNC_F64, params, t.trained, t.net.n_params));
         CHECK(memcmp(cost, t.cost, sizeof cost) == 0);
     }
-    heap.threads = 0;
     heap.threads_allowed = SIZE_MAX;
+    CHECK(nnc_shutdown_threads());
+    heap.threads = 0;
     CHECK(train(&t) == NNC_OK && heap.threads == 7); /* eight slices, the caller takes part */
+    CHECK(train(&t) == NNC_OK && heap.threads == 7); /* they were kept */
+    CHECK(nnc_shutdown_threads());
     t.training.data.m = 100;
     heap.threads = 0;
     CHECK(train(&t) == NNC_OK && heap.threads == 0); /* too little work to pay */
