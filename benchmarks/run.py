@@ -67,8 +67,9 @@ class Worker:
         except BrokenPipeError:
             line = ""
         if not line:
+            code = self.process.wait()  # minus the number of a signal
             last = self.log.read_text(errors="replace").splitlines()[-1:]
-            return {"status": "failed", "reason": f"the process ended: {' '.join(last)}"}
+            return {"status": "failed", "reason": f"ended with {code}: {' '.join(last)}"}
         reply: Record = json.loads(line)
         return reply
 
