@@ -1,14 +1,21 @@
-"""What a benchmark says of the machine that it ran on."""
+"""What a benchmark says of the machine that it ran on, and how it shares it out."""
 
 from __future__ import annotations
 
 import os
 import platform
+import statistics
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 
-def describe() -> dict[str, Any]:
+import nnc
+
+
+def facts() -> dict[str, Any]:
     """Return the CPU, the system and the load."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -22,6 +29,32 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "load": os.getloadavg()[0],
     }
+
+
+def describe() -> str:
+    """Return the CPU, the kernels and the versions, on one line."""
+    return (
+        f"{facts()['cpu']}, nnc {nnc.__version__} ({nnc.cpu_info()['isa']}), "
+        f"NumPy {np.__version__}, Python {platform.python_version()}"
+    )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the wall time of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def interleave(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return each side's median time: the sides take turns, so that drift hits all alike."""
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for work in sides.values():  # warm up
+        work()
+    for _ in range(repeats):
+        for name, work in sides.items():
+            times[name].append(seconds(work))
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def environment(threads: int) -> dict[str, str]:

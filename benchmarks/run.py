@@ -226,7 +226,7 @@ def main() -> None:
             with options.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
 
-    write({"machine": machine.describe(), "numpy": np.__version__})
+    write({"machine": machine.facts(), "numpy": np.__version__})
     for workload in workloads.named(options.workloads):
         if options.rows and workload.rows:
             workload = dataclasses.replace(workload, rows=options.rows)
