@@ -19,8 +19,13 @@ LINES = [
     if line and not line.startswith("#")
 ]
 THREADS = (1, 2, 3, 4, 7, 8, 16)
-ACTIVATIONS = {"r": "relu", "s": "sigmoid", "i": "identity"}
-LOSSES = {"bce": "binary_cross_entropy", "sse": "sum_of_squares"}
+ACTIVATIONS = {"r": "relu", "s": "sigmoid", "i": "identity", "m": "softmax"}
+LOSSES = {
+    "bce": "binary_cross_entropy",
+    "cce": "categorical_cross_entropy",
+    "mse": "mean_squared_error",
+    "sse": "sum_of_squares",
+}
 
 
 class Case:
@@ -39,17 +44,21 @@ class Case:
             for n_in, n_out, layer in zip(sizes[:-1], sizes[1:], rest, strict=True)
         ]
         self.X = (fractions(sizes[0] * self.m, 1) * 2).reshape(sizes[0], -1).astype(self.dtype)
-        Y = fractions(sizes[-1] * self.m, 2)
-        Y = Y > 0 if self.loss == "bce" else (Y + 1) / 2
+        if self.loss == "cce":
+            labels = ((fractions(self.m, 2) + 1) / 2 * sizes[-1]).astype(int)
+            Y = np.arange(sizes[-1])[:, None] == labels
+        else:
+            Y = fractions(sizes[-1] * self.m, 2)
+            Y = Y > 0 if self.loss == "bce" else (Y + 1) / 2
         self.Y = Y.reshape(sizes[-1], -1).astype(self.dtype)
         self.params = self.initial()
 
     def initial(self):
-        offsets, n = _core.layout(self.layers)
-        params = fractions(n, 3)
-        ends = [start for start, _ in offsets[1:]] + [n]
-        for (start, _), end, (n_in, *_) in zip(offsets, ends, self.layers, strict=True):
-            params[start:end] *= 0.5 ** ((n_in.bit_length() + 1) // 2)
+        sizes = [(n_in + bias) * n_out for n_in, n_out, _, bias in self.layers]
+        params, start = fractions(sum(sizes), 3), 0
+        for (n_in, *_), size in zip(self.layers, sizes, strict=True):
+            params[start : start + size] *= 0.5 ** ((n_in.bit_length() + 1) // 2)
+            start += size
         return params.astype(self.dtype)
 
     def architecture(self):
@@ -67,6 +76,20 @@ class Case:
         )  # fmt: skip
         assert (done, diverged) == (self.times, False)
         return params.tobytes() + cost.tobytes() + accuracy.tobytes()
+
+    def fit(self, X=None, Y=None, params=None, n_threads=1):
+        """Do the same in batches, with predictions at the end."""
+        X, Y = self.X if X is None else X, self.Y if Y is None else Y
+        optimizer, batch = re.fullmatch(r"([a-z]+)(\d+)", self.verb).groups()
+        engine = _core.Engine(self.layers, LOSSES[self.loss], self.dtype.name)
+        engine.params[:] = self.params if params is None else params
+        cost, accuracy = engine.fit(
+            X.T, Y.T, epochs=self.times, batch_size=int(batch), optimizer=optimizer,
+            learning_rate=self.rate, beta_1=0.875, beta_2=0.96875, epsilon=2.0**-20, seed=5,
+            n_threads=n_threads,
+        )  # fmt: skip
+        parts = [engine.params, cost, accuracy, engine.predict(X.T, n_threads=n_threads)]
+        return b"".join(part.tobytes() for part in [*parts, engine.predict(X[:, 0])])
 
     def steps(self):
         net, parts = self.architecture(), []
@@ -141,15 +164,16 @@ def test_every_way_of_computing_gives_the_recorded_bits(line):
         results = set()
         for name in names:
             _core.select_isa(name)
-            if case.verb != "train":
+            if case.verb in ("steps", "functions"):
                 results |= {getattr(case, case.verb)() for _ in range(2)}
                 continue
-            results |= {case.train(n_threads=n) for n in THREADS}
+            compute = case.train if case.verb == "train" else case.fit
+            results |= {compute(n_threads=n) for n in THREADS}
             for offset in range(1, 64 // case.dtype.itemsize):
                 moved = [shifted(array, offset) for array in (case.X, case.Y, case.params)]
-                results.add(case.train(*moved, n_threads=1 + offset % 2))
+                results.add(compute(*moved, n_threads=1 + offset % 2))
             rows = [np.ascontiguousarray(array.T).T for array in (case.X, case.Y)]
-            results.add(case.train(*rows))
+            results.add(compute(*rows))
         if names:
             assert {hash_of(result) for result in results} == {case.hashes[nnc.cpu_info()["fma"]]}
 

@@ -55,7 +55,7 @@ static void *fractions(nnc_dtype dtype, size_t n, uint64_t stream, double scale)
     return x;
 }
 
-/* Classes for cross-entropy, fractions of one for squares. */
+/* Labels for cross-entropy, fractions of one for squares. */
 static void *targets(nnc_dtype dtype, nnc_loss loss, size_t n)
 {
     void *y = room(dtype, n);
@@ -63,6 +63,15 @@ static void *targets(nnc_dtype dtype, nnc_loss loss, size_t n)
         double f = fraction(2, i);
         set(dtype, y, i, loss == NNC_LOSS_BCE ? f > 0 : (f + 1) / 2);
     }
+    return y;
+}
+
+/* y (n_out, m): for each sample 1 at one output. */
+static void *classes(nnc_dtype dtype, size_t n_out, size_t m)
+{
+    void *y = room(dtype, n_out * m);
+    for (size_t i = 0; i < n_out * m; i++)
+        set(dtype, y, i, (size_t)((fraction(2, i % m) + 1) / 2 * (double)n_out) == i / m);
     return y;
 }
 
@@ -123,6 +132,59 @@ static void check_train(const golden_case *c, size_t n_threads)
     hash_elements(NNC_F64, cost, done);
     hash_elements(NNC_F64, accuracy, done);
     free(x), free(y), free(params), free(cost), free(accuracy);
+}
+
+/* Batches in a random order, then predictions. */
+static void check_fit(const golden_case *c, nnc_optimizer optimizer, size_t batch, size_t n_threads)
+{
+    nnc_dtype dtype = c->dtype;
+    size_t m = c->m, item = nnc_dtype_size(dtype), done;
+    void *x = fractions(dtype, c->n_in * m, 1, 2), *params = parameters(dtype, &c->net);
+    void *y = c->loss == NNC_LOSS_CCE ? classes(dtype, c->n_out, m)
+                                      : targets(dtype, c->loss, c->n_out * m);
+    void *state = nnc_new_block(dtype, nnc_optimizer_state(optimizer) * c->net.n_params);
+    double *cost = room(NNC_F64, c->times), *accuracy = room(NNC_F64, c->times);
+    nnc_data data = {.x = x,
+                     .y = y,
+                     .x_feature = (ptrdiff_t)m,
+                     .x_sample = 1,
+                     .y_feature = (ptrdiff_t)m,
+                     .y_sample = 1,
+                     .m = m};
+    nnc_stepper stepper = {.optimizer = optimizer,
+                           .learning_rate = c->rate,
+                           .beta_1 = 0.875,
+                           .beta_2 = 0.96875,
+                           .epsilon = 0x1p-20,
+                           .state = state};
+    nnc_rng rng;
+    nnc_rng_seed(&rng, 5);
+    nnc_fitting fitting = {.net = &c->net,
+                           .dtype = dtype,
+                           .loss = c->loss,
+                           .data = data,
+                           .epochs = c->times,
+                           .batch = batch,
+                           .stepper = &stepper,
+                           .shuffle = &rng,
+                           .n_threads = n_threads};
+    CHECK(nnc_fit(&fitting, params, cost, accuracy, &done) == NNC_OK && done == c->times);
+    hash_elements(dtype, params, c->net.n_params);
+    hash_elements(NNC_F64, cost, done);
+    hash_elements(NNC_F64, accuracy, done);
+
+    nnc_predictor *predictor;
+    nnc_monitor silent = {0};
+    char *sample = room(dtype, c->n_in), *output = room(dtype, c->n_out * m);
+    CHECK(nnc_predictor_new(&predictor, &c->net, dtype) == NNC_OK);
+    CHECK(nnc_predict(predictor, params, &data, output, n_threads, &silent) == NNC_OK);
+    hash_elements(dtype, output, c->n_out * m);
+    for (size_t i = 0; i < c->n_in; i++) memcpy(sample + i * item, (char *)x + i * m * item, item);
+    nnc_predict_one(predictor, params, sample, output);
+    hash_elements(dtype, output, c->n_out);
+    nnc_predictor_free(predictor);
+    nnc_free_block(state);
+    free(x), free(y), free(params), free(cost), free(accuracy), free(sample), free(output);
 }
 
 /* Steps of training by the single verbs, with everything between. */
@@ -201,7 +263,7 @@ static void check_functions(const golden_case *c)
 
 /* ------------------------------------------------------------------------------- the file */
 
-/* layers from "2-25r-1s": sizes, and r, s or i for the activations. */
+/* layers from "2-25r-1s": sizes, and r, s, i or m (softmax) for the activations. */
 static bool read_layers(golden_case *c, const char *text, bool bias)
 {
     size_t n = 0;
@@ -211,6 +273,7 @@ static bool read_layers(golden_case *c, const char *text, bool bias)
         size_t n_out = strtoul(end + 1, &end, 10);
         nnc_activation f = *end == 'r'   ? NNC_ACT_RELU
                            : *end == 's' ? NNC_ACT_SIGMOID
+                           : *end == 'm' ? NNC_ACT_SOFTMAX
                                          : NNC_ACT_IDENTITY;
         c->layers[n++] =
             (nnc_layer){.n_in = n_in, .n_out = n_out, .activation = f, .has_bias = bias};
@@ -225,14 +288,22 @@ static uint64_t result_of(const char *text, size_t n_threads)
 {
     char verb[16], dtype[16], loss[16], bias[16], layers[80];
     golden_case c = {0};
+    size_t batch;
     hash = 0xcbf29ce484222325u;
     int fields = sscanf(text, "%15s %15s %15s %15s %zu %zu %lf %79s", verb, dtype, loss, bias, &c.m,
                         &c.times, &c.rate, layers);
     c.dtype = strcmp(dtype, "f32") == 0 ? NNC_F32 : NNC_F64;
-    c.loss = strcmp(loss, "sse") == 0 ? NNC_LOSS_SSE : NNC_LOSS_BCE;
+    c.loss = strcmp(loss, "sse") == 0   ? NNC_LOSS_SSE
+             : strcmp(loss, "mse") == 0 ? NNC_LOSS_MSE
+             : strcmp(loss, "cce") == 0 ? NNC_LOSS_CCE
+                                        : NNC_LOSS_BCE;
     CHECK(fields == 8 && read_layers(&c, layers, strcmp(bias, "bias") == 0));
     if (strcmp(verb, "train") == 0)
         check_train(&c, n_threads);
+    else if (sscanf(verb, "sgd%zu", &batch) == 1)
+        check_fit(&c, NNC_OPTIMIZER_SGD, batch, n_threads);
+    else if (sscanf(verb, "adam%zu", &batch) == 1)
+        check_fit(&c, NNC_OPTIMIZER_ADAM, batch, n_threads);
     else if (strcmp(verb, "steps") == 0)
         check_steps(&c);
     else if (strcmp(verb, "functions") == 0)
