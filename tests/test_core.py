@@ -9,7 +9,9 @@ import pytest
 CSRC = Path(__file__).parent.parent / "csrc"
 
 
-@pytest.mark.parametrize("options", [[], ["SAN=address,undefined"]], ids=["plain", "sanitized"])
+@pytest.mark.parametrize(
+    "options", [[], ["SAN=address,undefined", "OPT=-O1"]], ids=["plain", "sanitized"]
+)
 def test_the_tests_in_c(options, tmp_path):
     jobs = f"-j{len(os.sched_getaffinity(0))}"
     command = ["make", "-C", str(CSRC), jobs, "test", f"BUILD={tmp_path}", *options]

@@ -36,6 +36,7 @@
 #define v_abs NNC_FN(v_abs)
 #define v_sqrt NNC_FN(v_sqrt)
 #define v_fma NNC_FN(v_fma)
+#define s_fma NNC_FN(s_fma)
 #define v_fold NNC_FN(v_fold)
 #define v_fold4 NNC_FN(v_fold4)
 #define v_polynomial NNC_FN(v_polynomial)

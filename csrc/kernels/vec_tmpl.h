@@ -143,6 +143,18 @@ static NNC_ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c)
 #endif
 }
 
+/* The same for single elements: one instruction where the ISA has it, and no libm. */
+static NNC_ALWAYS_INLINE real s_fma(real a, real b, real c)
+{
+#if !NNC_FMA
+    return a * b + c;
+#elif NNC_REAL_IS_DOUBLE
+    return __builtin_fma(a, b, c);
+#else
+    return __builtin_fmaf(a, b, c);
+#endif
+}
+
 /* Folds groups of 2 h lanes of a and b to groups of h lanes, upper half onto lower: the groups
  * of a come first in the result, then those of b. h divides VLEN / 2. */
 static NNC_ALWAYS_INLINE vreal v_fold(vreal a, vreal b, int h)

@@ -105,7 +105,7 @@ static void NNC_FN(dense_bias)(void *db_, const void *dz_, size_t n_out, size_t 
 /* place = sum, or fma(-rate, sum, place) where rate is not 0. */
 static NNC_ALWAYS_INLINE void NNC_FN(settle)(real *place, real sum, real rate)
 {
-    *place = rate != 0 ? v_fma(v_set1(-rate), v_set1(sum), v_set1(*place))[0] : sum;
+    *place = rate != 0 ? s_fma(-rate, sum, *place) : sum;
 }
 
 /* sums (4) = rows (4, cols) of dz times x (cols), or times 1 where x is NULL; both in panels. */
