@@ -52,8 +52,7 @@ static inline course make_course(nnc_dtype dtype, nnc_loss loss, const size_t *s
     else
         scatter(dtype, t.y, t.n_out * m, -1, 1, m + 1);
     for (size_t j = 0; loss == NNC_LOSS_CCE && j < m; j++) /* the first is a sample's class */
-        for (size_t i = 0; i < t.n_out; i++)
-            set(dtype, t.y, j * t.n_out + i, i == j * 7 % t.n_out);
+        for (size_t i = 0; i < t.n_out; i++) set(dtype, t.y, j * t.n_out + i, i == j * 7 % t.n_out);
     for (size_t l = 0; l < n; l++) {
         const nnc_layer *layer = &t.layers[l];
         size_t end = l + 1 < n ? t.layers[l + 1].w : t.net.n_params;
