@@ -92,10 +92,16 @@ static inline void free_course(course *t)
     free(t->cost), free(t->accuracy);
 }
 
+static inline nnc_status make_predictor(course *t, nnc_predictor **predictor)
+{
+    t->net.layers = t->layers; /* the course may have moved */
+    return nnc_predictor_new(predictor, &t->net, t->dtype);
+}
+
 /* Goes on with t->trained, the stepper and the random numbers. */
 static inline nnc_status fit_on(course *t)
 {
-    t->net.layers = t->layers; /* the course may have moved */
+    t->net.layers = t->layers;
     t->fitting.net = &t->net;
     t->stepper.state = t->state;
     t->fitting.stepper = &t->stepper;

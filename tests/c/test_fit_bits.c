@@ -24,7 +24,7 @@ static char *outcome(course *t, size_t *bytes)
     memcpy(end, t->state, 2 * params), end += 2 * params;
     memcpy(end, t->cost, history), end += history;
     memcpy(end, t->accuracy, history), end += history;
-    CHECK(nnc_predictor_new(&predictor, &t->net, t->dtype) == NNC_OK);
+    CHECK(make_predictor(t, &predictor) == NNC_OK);
     CHECK(nnc_predict(predictor, t->trained, &t->fitting.data, end, t->fitting.n_threads,
                       &t->fitting.monitor) == NNC_OK);
     nnc_predictor_free(predictor);
@@ -73,8 +73,8 @@ TEST(threads_and_isas_do_not_change_the_bits)
     static const struct {
         const size_t *sizes;
         size_t m, batch, epochs;
-    } cases[] = {{small, 203, 33, 3},   {small, 203, 1, 2},          {broad, 100, 16, 2},
-                 {broad, 333, 100, 2},  {broad, 333, 256, 3},        {broad, 333, 333, 2},
+    } cases[] = {{small, 203, 33, 3},   {small, 203, 1, 2},        {broad, 100, 16, 2},
+                 {broad, 333, 100, 2},  {broad, 333, 256, 3},      {broad, 333, 333, 2},
                  {broad, 520, 1000, 2}, {largest_net, 150, 140, 1}};
     for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) {
         for (size_t i = 0; i < N_OF(cases); i++) {
@@ -114,9 +114,9 @@ static void check_layouts(nnc_dtype dtype, const size_t *sizes, size_t m)
     t.shuffled = true;
     const struct {
         ptrdiff_t x_feature, x_sample, y_feature, y_sample;
-    } strides[] = {{1, n_in, 1, n_out},          {rows, 1, rows, 1},
-                   {1, n_in + 3, 1, n_out + 2},  {3, 3 * n_in, 2, 2 * n_out + 1},
-                   {-1, n_in, 1, -n_out},        {1, -n_in - 1, -1, -n_out},
+    } strides[] = {{1, n_in, 1, n_out},         {rows, 1, rows, 1},
+                   {1, n_in + 3, 1, n_out + 2}, {3, 3 * n_in, 2, 2 * n_out + 1},
+                   {-1, n_in, 1, -n_out},       {1, -n_in - 1, -1, -n_out},
                    {-rows, -1, rows + 1, 1}};
     for (size_t s = 0; s < N_OF(strides); s++) {
         for (size_t offset = 0; offset < 64; offset += s == 0 ? item : 3 * item) {
@@ -151,8 +151,7 @@ TEST(strides_and_offsets_do_not_change_the_bits)
 TEST(offsets_of_params_do_not_change_the_bits)
 {
     for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) {
-        course t =
-            make_course((nnc_dtype)dtype, NNC_LOSS_BCE, small, NNC_ACT_SIGMOID, true, 77, 2);
+        course t = make_course((nnc_dtype)dtype, NNC_LOSS_BCE, small, NNC_ACT_SIGMOID, true, 77, 2);
         size_t item = nnc_dtype_size(t.dtype), bytes = t.net.n_params * item;
         char *place = room(t.dtype, t.net.n_params + 64);
         CHECK(fit(&t) == NNC_OK);

@@ -50,7 +50,7 @@ static void check_outputs(nnc_dtype dtype, const size_t *sizes, nnc_activation l
     CASE("%s %s inputs %zu activation %d bias %d m %zu", nnc_cpu_info().isa, dtype_name(dtype),
          sizes[0], last, bias, m);
     t.fitting.data.y = NULL;
-    CHECK(nnc_predictor_new(&predictor, &t.net, dtype) == NNC_OK);
+    CHECK(make_predictor(&t, &predictor) == NNC_OK);
     CHECK(nnc_predict(predictor, t.params, &t.fitting.data, y, 1, &none) == NNC_OK);
     CHECK(close(dtype, y, expected, t.n_out * m));
 
@@ -65,7 +65,8 @@ static void check_outputs(nnc_dtype dtype, const size_t *sizes, nnc_activation l
 
     memset(again, 0, m * row);
     for (size_t j = 0; j < m; j++)
-        nnc_predict_one(predictor, t.params, (const char *)t.x + j * t.n_in * item, again + j * row);
+        nnc_predict_one(predictor, t.params, (const char *)t.x + j * t.n_in * item,
+                        again + j * row);
     CHECK(close(dtype, again, expected, t.n_out * m));
     nnc_predictor_free(predictor);
     free(expected), free(y), free(again);
@@ -106,7 +107,7 @@ TEST(isas_with_fma_agree_on_one_sample)
         course t = make_course(dtype, NNC_LOSS_CCE, odd, NNC_ACT_SOFTMAX, true, 9, 1);
         char *y = room(dtype, t.n_out * t.m), *first = room(dtype, t.n_out * t.m);
         nnc_predictor *predictor;
-        CHECK(nnc_predictor_new(&predictor, &t.net, dtype) == NNC_OK);
+        CHECK(make_predictor(&t, &predictor) == NNC_OK);
         kept_row(dtype, &t, predictor, first);
         for (size_t i = 0; cpu.available[i]; i++) {
             nnc_select_isa(cpu.available[i]);
@@ -126,7 +127,7 @@ TEST(softmax_before_the_output_is_refused)
     course t = make_course(NNC_F64, NNC_LOSS_CCE, small, NNC_ACT_SOFTMAX, true, 1, 1);
     nnc_predictor *predictor;
     t.layers[0].activation = NNC_ACT_SOFTMAX;
-    CHECK(nnc_predictor_new(&predictor, &t.net, NNC_F64) == NNC_ERR_SOFTMAX && !predictor);
+    CHECK(make_predictor(&t, &predictor) == NNC_ERR_SOFTMAX && !predictor);
     nnc_predictor_free(predictor);
     free_course(&t);
 }
@@ -152,7 +153,7 @@ TEST(poll_stops)
         t.fitting.data.m = M;
         t.fitting.data.x_sample = 0;
         CASE("threads %zu", threads);
-        CHECK(nnc_predictor_new(&predictor, &t.net, NNC_F32) == NNC_OK);
+        CHECK(make_predictor(&t, &predictor) == NNC_OK);
         CHECK(nnc_predict(predictor, t.params, &t.fitting.data, y, threads, &monitor) ==
               NNC_ERR_CHAIN);
         CHECK(calls == 1);
