@@ -91,6 +91,23 @@ TEST(outputs)
     for_each_isa(check_networks);
 }
 
+/* Widths whose panels are whole pages have gaps between them, and so need more room than some that
+ * are greater. */
+TEST(widths_of_whole_pages)
+{
+    for (int d = 0; d < NNC_DTYPE_COUNT; d++) {
+        for (size_t width = 16; width <= 128; width *= 2) {
+            for (size_t more = 1; more <= 17; more += 4) {
+                const size_t sizes[] = {width + more, width, width + more, width, 1, 0, 0};
+                for (size_t start = 0; start < 2; start++) {
+                    check_outputs((nnc_dtype)d, sizes + start, NNC_ACT_IDENTITY, true, 128);
+                    check_outputs((nnc_dtype)d, sizes + start, NNC_ACT_IDENTITY, true, 300);
+                }
+            }
+        }
+    }
+}
+
 static void kept_row(nnc_dtype dtype, const course *t, nnc_predictor *predictor, char *y)
 {
     size_t item = nnc_dtype_size(dtype);
@@ -166,6 +183,7 @@ TEST(poll_stops)
 SUITE()
 {
     RUN(outputs);
+    RUN(widths_of_whole_pages);
     RUN(isas_with_fma_agree_on_one_sample);
     RUN(softmax_before_the_output_is_refused);
     RUN(poll_stops);
