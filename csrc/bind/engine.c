@@ -91,7 +91,7 @@ PyDoc_STRVAR(
     "params; True from it stops.\n\n"
     "Returns cost and accuracy (float64 arrays), an entry an epoch: means over its batches,\n"
     "each seen before its step. FloatingPointError where they diverge: params are then\n"
-    "those at the start of the last epoch whose cost was finite.");
+    "those at the start of the last epoch whose cost was finite, and adam starts anew.");
 
 static bool prepare_stepper(engine *self, nnc_optimizer optimizer)
 {
@@ -134,17 +134,19 @@ static PyObject *engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     if (seed != Py_None && !nnc_seed_rng(&rng, seed)) return NULL;
-    if (self->fitting) {
-        PyErr_SetString(PyExc_RuntimeError, "fit: another thread trains this network");
-        return NULL;
-    }
     if (!nnc_read_inputs_as(in, 2, self->dtype)) return NULL;
     npy_intp m = PyArray_NDIM(in[0].array) > 0 ? PyArray_DIM(in[0].array, 0) : 0;
     PyArrayObject *cost = nnc_new_array(NNC_F64, 1, &epochs);
     PyArrayObject *accuracy = nnc_new_array(NNC_F64, 1, &epochs);
     if (!cost || !accuracy || !nnc_expect_matrix(&in[0], -1, n_in(self)) ||
-        !nnc_expect_matrix(&in[1], m, n_out(self)) || !prepare_stepper(self, optimizer))
+        !nnc_expect_matrix(&in[1], m, n_out(self)))
         goto done;
+    /* not before the inputs are read: that may let other threads run */
+    if (self->fitting) {
+        PyErr_SetString(PyExc_RuntimeError, "fit: another thread trains this network");
+        goto done;
+    }
+    if (!prepare_stepper(self, optimizer)) goto done;
 
     nnc_stepper *s = &self->stepper;
     s->learning_rate = rate;
@@ -172,6 +174,7 @@ static PyObject *engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
         nnc_fit(&fitting, self->params, PyArray_DATA(cost), PyArray_DATA(accuracy), &written);
     PyEval_RestoreThread(monitor.thread);
     self->fitting = false;
+    if (status == NNC_DIVERGED) s->steps = 0; /* the state may not be finite either */
     if (monitor.failed || !nnc_check(status)) goto done;
     if (status == NNC_DIVERGED)
         PyErr_Format(PyExc_FloatingPointError,

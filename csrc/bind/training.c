@@ -24,8 +24,12 @@ nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax)
         PyObject *name;
         int has_bias;
         nnc_layer *layer = &layers[i];
-        if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(items, i), "nnOp", &n_in, &n_out, &name,
-                              &has_bias) ||
+        PyObject *item = PySequence_Fast_GET_ITEM(items, i);
+        if (!PyTuple_Check(item))
+            PyErr_Format(PyExc_TypeError, "layers: expected tuples, got %s",
+                         Py_TYPE(item)->tp_name);
+        if (!PyTuple_Check(item) ||
+            !PyArg_ParseTuple(item, "nnOp", &n_in, &n_out, &name, &has_bias) ||
             !find_layer_activation(name, softmax, &layer->activation)) {
             PyMem_Free(layers);
             layers = NULL;
@@ -70,6 +74,10 @@ bool nnc_seed_rng(nnc_rng *rng, PyObject *seed)
     if (PyLong_Check(seed)) {
         unsigned long word = PyLong_AsUnsignedLong(seed);
         if (PyErr_Occurred()) return false;
+        if (word > UINT32_MAX) {
+            PyErr_SetString(PyExc_ValueError, "Seed must be between 0 and 2**32 - 1");
+            return false;
+        }
         nnc_rng_seed(rng, (uint32_t)word);
         return true;
     }

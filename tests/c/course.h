@@ -1,0 +1,262 @@
+/* course.h - a network with data, ready for nnc_fit, and what nnc_fit should do as plain loops in
+ * double. */
+#ifndef NNC_TEST_COURSE_H
+#define NNC_TEST_COURSE_H
+
+#include "nnc.h"
+#include "reference.h"
+
+enum { MOST_LAYERS = 4 };
+
+/* A network, data and parameters for one training in batches. Samples are rows. */
+typedef struct {
+    nnc_dtype dtype;
+    nnc_layer layers[MOST_LAYERS];
+    nnc_net net;
+    size_t m, n_in, n_out, epochs;
+    void *x, *y, *params, *trained, *state;
+    double *cost, *accuracy;
+    size_t done;
+    bool shuffled;
+    nnc_rng rng;
+    nnc_stepper stepper;
+    nnc_fitting fitting;
+} course;
+
+/* Layers of sizes[0] - sizes[1] - … - 0; the last one has the activation `last`, those before relu
+ * and sigmoid in turn. */
+static inline course make_course(nnc_dtype dtype, nnc_loss loss, const size_t *sizes,
+                                 nnc_activation last, bool bias, size_t m, size_t epochs)
+{
+    course t = {.dtype = dtype, .m = m, .n_in = sizes[0], .epochs = epochs};
+    size_t n = 0;
+    for (; sizes[n + 1] > 0; n++) {
+        nnc_activation f = n % 2 ? NNC_ACT_SIGMOID : NNC_ACT_RELU;
+        t.layers[n] = (nnc_layer){.n_in = sizes[n],
+                                  .n_out = sizes[n + 1],
+                                  .activation = sizes[n + 2] ? f : last,
+                                  .has_bias = bias};
+        t.n_out = sizes[n + 1];
+    }
+    if (nnc_net_init(&t.net, t.layers, n) != NNC_OK) abort();
+    t.x = room(dtype, t.n_in * m);
+    t.y = room(dtype, t.n_out * m);
+    t.params = room(dtype, t.net.n_params);
+    t.trained = room(dtype, t.net.n_params);
+    t.state = room(dtype, 2 * t.net.n_params);
+    t.cost = room(NNC_F64, epochs);
+    t.accuracy = room(NNC_F64, epochs);
+    scatter(dtype, t.x, t.n_in * m, -1, 1, m);
+    if (loss == NNC_LOSS_BCE)
+        scatter_classes(dtype, t.y, t.n_out * m, m + 1);
+    else
+        scatter(dtype, t.y, t.n_out * m, -1, 1, m + 1);
+    for (size_t j = 0; loss == NNC_LOSS_CCE && j < m; j++) /* the first is a sample's class */
+        for (size_t i = 0; i < t.n_out; i++) set(dtype, t.y, j * t.n_out + i, i == j * 7 % t.n_out);
+    for (size_t l = 0; l < n; l++) {
+        const nnc_layer *layer = &t.layers[l];
+        size_t end = l + 1 < n ? t.layers[l + 1].w : t.net.n_params;
+        double most = 1.5 / sqrt((double)layer->n_in);
+        char *w = (char *)t.params + layer->w * nnc_dtype_size(dtype);
+        scatter(dtype, w, end - layer->w, -most, most, m + l);
+    }
+    t.stepper = (nnc_stepper){.optimizer = NNC_OPTIMIZER_SGD,
+                              .learning_rate = loss == NNC_LOSS_SSE ? 0.002 : 0.1,
+                              .beta_1 = 0.9,
+                              .beta_2 = 0.99,
+                              .epsilon = 1e-3};
+    t.fitting = (nnc_fitting){.dtype = dtype,
+                              .loss = loss,
+                              .data.x = t.x,
+                              .data.y = t.y,
+                              .data.x_feature = 1,
+                              .data.x_sample = (ptrdiff_t)t.n_in,
+                              .data.y_feature = 1,
+                              .data.y_sample = (ptrdiff_t)t.n_out,
+                              .data.m = m,
+                              .epochs = epochs,
+                              .batch = 32,
+                              .n_threads = 1};
+    return t;
+}
+
+static inline void use_adam(course *t)
+{
+    t->stepper.optimizer = NNC_OPTIMIZER_ADAM;
+    t->stepper.learning_rate = 0.01;
+}
+
+static inline void free_course(course *t)
+{
+    free(t->x), free(t->y), free(t->params), free(t->trained), free(t->state);
+    free(t->cost), free(t->accuracy);
+}
+
+static inline nnc_status make_predictor(course *t, nnc_predictor **predictor)
+{
+    t->net.layers = t->layers; /* the course may have moved */
+    return nnc_predictor_new(predictor, &t->net, t->dtype);
+}
+
+/* Goes on with t->trained, the stepper and the random numbers. */
+static inline nnc_status fit_on(course *t)
+{
+    t->net.layers = t->layers;
+    t->fitting.net = &t->net;
+    t->stepper.state = t->state;
+    t->fitting.stepper = &t->stepper;
+    t->fitting.shuffle = t->shuffled ? &t->rng : NULL;
+    return nnc_fit(&t->fitting, t->trained, t->cost, t->accuracy, &t->done);
+}
+
+/* Trains a copy of params from the start. */
+static inline nnc_status fit(course *t)
+{
+    size_t item = nnc_dtype_size(t->dtype);
+    memcpy(t->trained, t->params, t->net.n_params * item);
+    memset(t->state, 0, 2 * t->net.n_params * item);
+    memset(t->cost, 0, t->epochs * sizeof *t->cost);
+    memset(t->accuracy, 0, t->epochs * sizeof *t->accuracy);
+    t->stepper.steps = 0;
+    nnc_rng_seed(&t->rng, 11);
+    return fit_on(t);
+}
+
+/* ---------------------------------------------------------------------- in plain loops */
+
+/* What the loss of m samples is divided by. */
+static inline double divisor_of(nnc_loss loss, size_t n_out, size_t m)
+{
+    if (loss == NNC_LOSS_SSE) return 1;
+    return (double)(loss == NNC_LOSS_MSE ? n_out * m : m);
+}
+
+static inline double *doubles(nnc_dtype dtype, const void *x, size_t n)
+{
+    double *copy = calloc(n + 1, sizeof *copy);
+    if (!copy) abort();
+    for (size_t i = 0; i < n; i++) copy[i] = (double)get(dtype, x, i);
+    return copy;
+}
+
+static inline size_t largest(const double *x, size_t n)
+{
+    size_t at = 0;
+    for (size_t i = 1; i < n; i++)
+        if (x[i] > x[at]) at = i;
+    return at;
+}
+
+/* a[0] (n_in), a[l] the output of layer l - 1, for one sample */
+static inline void forward_of(const course *t, const double *params, double **a)
+{
+    for (size_t l = 0; l < t->net.n_layers; l++) {
+        const nnc_layer *layer = &t->layers[l];
+        double sum = 0, most = -INFINITY;
+        for (size_t i = 0; i < layer->n_out; i++) {
+            const double *w = params + layer->w + i * layer->n_in;
+            double z = layer->has_bias ? params[layer->b + i] : 0;
+            for (size_t k = 0; k < layer->n_in; k++) z += w[k] * a[l][k];
+            a[l + 1][i] = layer->activation == NNC_ACT_RELU      ? fmax(z, 0)
+                          : layer->activation == NNC_ACT_SIGMOID ? 1 / (1 + exp(-z))
+                                                                 : z;
+            most = fmax(most, z);
+        }
+        if (layer->activation != NNC_ACT_SOFTMAX) continue;
+        for (size_t i = 0; i < layer->n_out; i++) sum += a[l + 1][i] = exp(a[l + 1][i] - most);
+        for (size_t i = 0; i < layer->n_out; i++) a[l + 1][i] /= sum;
+    }
+}
+
+/* Adds one sample's gradient to grads, from what forward_of made. */
+static inline void backward_of(const course *t, const double *params, double **a, const double *y,
+                               double *dz, double *da, double *grads)
+{
+    nnc_loss loss = t->fitting.loss;
+    for (size_t l = t->net.n_layers; l-- > 0;) {
+        const nnc_layer *layer = &t->layers[l];
+        for (size_t i = 0; i < layer->n_out; i++) {
+            double p = a[l + 1][i];
+            bool out = l + 1 == t->net.n_layers;
+            if (out && (loss == NNC_LOSS_CCE || /* after softmax, of a y whose sum is 1 */
+                        (loss == NNC_LOSS_BCE && layer->activation == NNC_ACT_SIGMOID)))
+                dz[i] = p - y[i];
+            else
+                dz[i] = (double)((out ? loss_slope(loss, p, y[i]) : da[i]) *
+                                 slope(layer->activation, p));
+        }
+        for (size_t k = 0; k < layer->n_in; k++) da[k] = 0;
+        for (size_t i = 0; i < layer->n_out; i++) {
+            const double *w = params + layer->w + i * layer->n_in;
+            double *dw = grads + layer->w + i * layer->n_in;
+            for (size_t k = 0; k < layer->n_in; k++) dw[k] += dz[i] * a[l][k];
+            for (size_t k = 0; k < layer->n_in; k++) da[k] += dz[i] * w[k];
+            if (layer->has_bias) grads[layer->b + i] += dz[i];
+        }
+    }
+}
+
+static inline void descend_of(const nnc_stepper *s, double *params, double *state,
+                              const double *grads, double divisor, size_t n, size_t step)
+{
+    for (size_t i = 0; i < n; i++) {
+        double g = grads[i] / divisor, *mean = state + i, *square = state + n + i;
+        if (s->optimizer == NNC_OPTIMIZER_SGD) {
+            params[i] -= s->learning_rate * g;
+            continue;
+        }
+        *mean = s->beta_1 * *mean + (1 - s->beta_1) * g;
+        *square = s->beta_2 * *square + (1 - s->beta_2) * g * g;
+        double corrected = *mean / (1 - pow(s->beta_1, (double)step));
+        double root = sqrt(*square / (1 - pow(s->beta_2, (double)step)));
+        params[i] -= s->learning_rate * corrected / (root + s->epsilon);
+    }
+}
+
+/* What fit(t) should make of params (n_params), cost and accuracy (epochs). */
+static inline void reference_fit(const course *t, double *params, double *cost, double *accuracy)
+{
+    size_t n = t->net.n_params, widest = t->n_in, step = 0;
+    for (size_t l = 0; l < t->net.n_layers; l++)
+        widest = t->layers[l].n_out > widest ? t->layers[l].n_out : widest;
+    double *a[MOST_LAYERS + 1], *x = doubles(t->dtype, t->x, t->n_in * t->m);
+    double *y = doubles(t->dtype, t->y, t->n_out * t->m), *state = calloc(2 * n, sizeof *state);
+    double *grads = calloc(n, sizeof *grads), *dz = calloc(2 * widest, sizeof *dz);
+    size_t *order = calloc(t->m + 1, sizeof *order);
+    if (!state || !grads || !dz || !order) abort();
+    for (size_t l = 1; l <= t->net.n_layers; l++)
+        if (!(a[l] = calloc(t->layers[l - 1].n_out, sizeof **a))) abort();
+    nnc_rng rng;
+    nnc_rng_seed(&rng, 11);
+    for (size_t i = 0; i < t->m; i++) order[i] = i;
+    for (size_t epoch = 0; epoch < t->epochs; epoch++) {
+        double loss = 0, hits = 0;
+        if (t->shuffled) nnc_rng_shuffle(&rng, order, t->m);
+        for (size_t start = 0, count; start < t->m; start += count) {
+            count = t->m - start < t->fitting.batch ? t->m - start : t->fitting.batch;
+            memset(grads, 0, n * sizeof *grads);
+            for (size_t j = start; j < start + count; j++) {
+                const double *target = y + order[j] * t->n_out, *p = a[t->net.n_layers];
+                bool hit = true;
+                a[0] = x + order[j] * t->n_in;
+                forward_of(t, params, a);
+                for (size_t i = 0; i < t->n_out; i++) {
+                    loss += (double)loss_of(t->fitting.loss, p[i], target[i]);
+                    hit &= (p[i] > 0.5) == target[i];
+                }
+                if (t->fitting.loss == NNC_LOSS_CCE)
+                    hit = largest(p, t->n_out) == largest(target, t->n_out);
+                hits += hit;
+                backward_of(t, params, a, target, dz, dz + widest, grads);
+            }
+            descend_of(&t->stepper, params, state, grads,
+                       divisor_of(t->fitting.loss, t->n_out, count), n, ++step);
+        }
+        cost[epoch] = loss / divisor_of(t->fitting.loss, t->n_out, t->m);
+        accuracy[epoch] = hits / (double)t->m;
+    }
+    for (size_t l = 1; l <= t->net.n_layers; l++) free(a[l]);
+    free(x), free(y), free(state), free(grads), free(dz), free(order);
+}
+
+#endif
