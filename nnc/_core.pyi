@@ -74,3 +74,26 @@ def select_isa(name: str, /) -> None: ...
 def get_num_threads() -> int: ...
 def set_num_threads(n: int, /) -> None: ...
 def shutdown_threads() -> bool: ...
+
+class Engine:
+    def __new__(
+        cls, layers: Sequence[tuple[int, int, str, bool]], loss: str, dtype: str
+    ) -> Engine: ...
+    @property
+    def params(self) -> _Array: ...
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        Y: npt.ArrayLike,
+        epochs: int = 1,
+        batch_size: int = 32,
+        optimizer: str = "sgd",
+        learning_rate: float = 0.01,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        seed: int | npt.NDArray[np.uint32] | None = None,
+        n_threads: int = 1,
+        callback: Callable[[int, float, float, _Array], object] | None = None,
+    ) -> tuple[_Array, _Array]: ...
+    def predict(self, X: npt.ArrayLike, /, n_threads: int = 1) -> _Array: ...
