@@ -202,7 +202,7 @@ def test_divergence_hands_back_the_start_of_the_last_good_epoch(layers, optimize
     X, Y, params = problem(layers, MSE, 100)
     ours, again = engine(layers, MSE, params), engine(layers, MSE, params)
     options = {"learning_rate": 1e155, "optimizer": optimizer, "batch_size": 100}
-    with pytest.raises(FloatingPointError, match="fit: training diverged.*in epoch ") as caught:
+    with pytest.raises(FloatingPointError, match=r"fit: training diverged.*in epoch ") as caught:
         ours.fit(X, Y, epochs=50, **options)
     epoch = int(str(caught.value).partition("in epoch ")[2].partition(";")[0])
     assert np.isfinite(ours.params).all()
@@ -479,7 +479,7 @@ def test_fit_goes_on_from_params_and_writes_them():
 
 def test_params_may_be_the_input():
     layers = layers_of([4, 3], "identity", bias=False)
-    X, Y, params = problem(layers, MSE, 3)
+    _, Y, params = problem(layers, MSE, 3)
     ours, again = engine(layers, MSE, params), engine(layers, MSE, params)
     ours.fit(ours.params.reshape(3, 4), Y, epochs=3)
     again.fit(params.reshape(3, 4).copy(), Y, epochs=3)

@@ -58,13 +58,13 @@ def test_layers(layers, error, message):
 
 @pytest.mark.parametrize("last", ["identity", "relu", "sigmoid"])
 def test_categorical_cross_entropy_needs_softmax(last):
-    with pytest.raises(ValueError, match="softmax.*trains with categorical_cross_entropy"):
+    with pytest.raises(ValueError, match=r"softmax.*trains with categorical_cross_entropy"):
         Engine([(2, 1, last, True)], CCE, "float64")
 
 
 @pytest.mark.parametrize("loss", [BCE, MSE, SSE])
 def test_softmax_needs_categorical_cross_entropy(loss):
-    with pytest.raises(ValueError, match="softmax.*trains with categorical_cross_entropy"):
+    with pytest.raises(ValueError, match=r"softmax.*trains with categorical_cross_entropy"):
         Engine(LAYERS, loss, "float64")
 
 

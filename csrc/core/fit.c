@@ -236,10 +236,12 @@ static void lay_out(run *r, nnc_arena *arena)
 {
     const nnc_fitting *f = r->fitting;
     size_t n_params = f->net->n_params, item = nnc_dtype_size(f->dtype);
-    nnc_batch_lay_out(&r->batch, arena, f->net, f->dtype, nnc_min(f->batch, f->data.m),
-                      nnc_max(f->n_threads, 1));
+    size_t n_threads = nnc_max(nnc_min(f->n_threads, NNC_MAX_THREADS), 1);
+    nnc_batch_lay_out(&r->batch, arena, f->net, f->dtype, nnc_min(f->batch, f->data.m), n_threads);
     r->batch.loss = f->loss;
-    r->n_threads = r->batch.wide ? nnc_max(f->n_threads, 1) : 1;
+    size_t pieces =
+        nnc_max(r->batch.capacity, r->batch.n_tasks); /* more threads have nothing to do */
+    r->n_threads = r->batch.wide ? nnc_max(nnc_min(n_threads, pieces), 1) : 1;
     r->fused = !r->batch.wide && f->stepper->optimizer == NNC_OPTIMIZER_SGD;
     for (int i = 0; i < 3; i++) r->blocks[i] = nnc_arena_piece(arena, n_params, item, 1);
     r->params = r->blocks[0];
