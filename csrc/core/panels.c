@@ -130,7 +130,10 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
     b.a = nnc_arena_piece(arena, n_layers + 1, sizeof *b.a, 1);
     if (n_threads == 0) {
         void *turns[2];
-        for (int i = 0; i < 2; i++) turns[i] = matrix(&b, arena, widest);
+        size_t longest = 0; /* not always the widest layer's: see panel_stride */
+        for (size_t l = 0; l <= n_layers; l++)
+            longest = nnc_max(longest, panel_stride(&b, width(net, l)));
+        for (int i = 0; i < 2; i++) turns[i] = nnc_arena_piece(arena, b.capacity, longest, item);
         for (size_t l = 0; allocated && l <= n_layers; l++) b.a[l] = turns[l % 2];
         *batch = b;
         return;
