@@ -84,6 +84,9 @@ class NeuralNetwork:
     def feedforward(self) -> None:
         """Compute `layer1` = sigmoid(input weights1) and `output` = sigmoid(layer1 weights2)."""
         x, _, weights1, weights2 = self._read()
+        self._forward(x, weights1, weights2)
+
+    def _forward(self, x: Array, weights1: Array, weights2: Array) -> None:
         self.layer1 = _forward(x, weights1)
         self.output = _forward(self.layer1, weights2)
 
@@ -139,7 +142,7 @@ class NeuralNetwork:
         finally:
             weights1[:], weights2[:] = ours1, ours2
             self.weights1, self.weights2 = weights1, weights2
-        self.feedforward()
+        self._forward(x, weights1, weights2)
         if diverged:
             raise FloatingPointError(f"the loss is not finite at iteration {done}")
         history: list[float] = loss[:done].tolist()
