@@ -42,7 +42,7 @@ static void weights(const layer *l)
 
 static void bias(const layer *l)
 {
-    l->kernels->dense_bias(l->db, l->a, l->n_out, l->cols, l->ld, 0);
+    l->kernels->dense_bias(l->db, l->a, l->n_out, l->cols, l->ld);
 }
 
 static void outer(const layer *l)

@@ -1,7 +1,7 @@
 """The C kernels and the training loop of nnc, on NumPy arrays."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,7 @@ def get_num_threads() -> int: ...
 def set_num_threads(n: int, /) -> None: ...
 def shutdown_threads() -> bool: ...
 
+@final
 class Engine:
     def __new__(
         cls, layers: Sequence[tuple[int, int, str, bool]], loss: str, dtype: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from typing import Any, SupportsIndex
 
@@ -19,6 +18,10 @@ def set_num_threads(n: SupportsIndex | None) -> None:
     ----------
     n : int or None
         1 to 1024. None leaves it to the environment again, see `get_num_threads`.
+
+    Returns
+    -------
+    None
 
     Raises
     ------
@@ -50,7 +53,6 @@ def get_num_threads() -> int:
     return read_threads(None)
 
 
-@functools.cache
 def register_threadpoolctl() -> None:
     """Let threadpoolctl see and limit nnc's threads.
 
@@ -58,30 +60,47 @@ def register_threadpoolctl() -> None:
     limits nnc too, as `set_num_threads` would. Where threadpoolctl was imported before nnc, by
     scikit-learn for one, importing nnc has done it; a second call does nothing.
 
+    Returns
+    -------
+    None
+
     Raises
     ------
     ImportError
         Where threadpoolctl is not installed, or older than 3.2.
     """
+    if _controllers:
+        return
     threadpoolctl: Any = importlib.import_module("threadpoolctl")
     if not hasattr(threadpoolctl, "register"):
         raise ImportError("nnc: expected threadpoolctl 3.2 or newer")
+    controller = _controller(threadpoolctl.LibController)
+    threadpoolctl.register(controller)
+    _controllers.append(controller)
 
-    class Controller(threadpoolctl.LibController):  # type: ignore[misc]
-        """The extension module, found by its file's name and what it exports."""
 
-        user_api = "nnc"
-        internal_api = "nnc"
-        filename_prefixes = ("_core.",)
-        check_symbols = ("nnc_get_num_threads", "nnc_set_num_threads")
+_controllers: list[type] = []  # what is registered: at most one
 
-        def get_num_threads(self) -> int:
-            return _core.get_num_threads()  # with the GIL: it reads the environment
 
-        def set_num_threads(self, num_threads: int) -> None:
-            self.dynlib.nnc_set_num_threads(num_threads)
+def _controller(base: type) -> type:
+    """Return the class that finds the extension module by its name and what it exports."""
 
-        def get_version(self) -> str:
-            return str(importlib.import_module("nnc").__version__)
+    def get_num_threads(self: Any) -> int:
+        return _core.get_num_threads()  # with the GIL: it reads the environment
 
-    threadpoolctl.register(Controller)
+    def set_num_threads(self: Any, num_threads: int) -> None:
+        self.dynlib.nnc_set_num_threads(num_threads)
+
+    def get_version(self: Any) -> str:
+        return str(importlib.import_module("nnc").__version__)
+
+    members = {
+        "user_api": "nnc",
+        "internal_api": "nnc",
+        "filename_prefixes": ("_core.",),
+        "check_symbols": ("nnc_get_num_threads", "nnc_set_num_threads"),
+        "get_num_threads": get_num_threads,
+        "set_num_threads": set_num_threads,
+        "get_version": get_version,
+    }
+    return type("Controller", (base,), members)
