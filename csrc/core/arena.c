@@ -48,11 +48,13 @@ nnc_status nnc_arena_allocate(nnc_arena *arena)
     if (arena->overflow) return NNC_ERR_SIZE;
     if (!nnc_memory_fits(arena->size)) return NNC_ERR_MEMORY;
     bool large = arena->size >= 4 * huge;
-    arena->block = aligned_alloc(large ? huge : NNC_LINE, nnc_max(arena->size, NNC_LINE));
+    size_t unit = large ? huge : NNC_LINE; /* sizes must be whole multiples of the alignment */
+    size_t size = (nnc_max(arena->size, 1) + unit - 1) & ~(unit - 1);
+    arena->block = aligned_alloc(unit, size);
     if (!arena->block) return NNC_ERR_MEMORY;
 #ifdef MADV_HUGEPAGE
     /* fewer page faults, fewer misses of the address cache; refused is as good as before */
-    if (large) (void)madvise(arena->block, arena->size & ~(huge - 1), MADV_HUGEPAGE);
+    if (large) (void)madvise(arena->block, size, MADV_HUGEPAGE);
 #endif
     return NNC_OK;
 }
