@@ -48,7 +48,8 @@ nnc_status nnc_arena_allocate(nnc_arena *arena)
     if (arena->overflow) return NNC_ERR_SIZE;
     if (!nnc_memory_fits(arena->size)) return NNC_ERR_MEMORY;
     bool large = arena->size >= 4 * huge;
-    arena->block = aligned_alloc(large ? huge : NNC_LINE, nnc_max(arena->size, NNC_LINE));
+    size_t line = large ? huge : NNC_LINE; /* of which C wants a whole number */
+    arena->block = aligned_alloc(line, (nnc_max(arena->size, 1) + line - 1) & ~(line - 1));
     if (!arena->block) return NNC_ERR_MEMORY;
 #ifdef MADV_HUGEPAGE
     /* fewer page faults, fewer misses of the address cache; refused is as good as before */
