@@ -92,6 +92,7 @@ nnc_status nnc_predict(nnc_predictor *predictor, const void *params, const nnc_d
     size_t work;
     if (!nnc_mul(&work, predictor->net->n_params, data->m)) work = SIZE_MAX;
     if (work < PARALLEL_WORK) n_threads = 1;
+    n_threads = nnc_min(n_threads, NNC_MAX_THREADS);
     n_threads = nnc_max(nnc_min(n_threads, nnc_ceil_div(data->m, BLOCK)), 1);
     nnc_data inputs = *data;
     inputs.y = NULL;

@@ -4,6 +4,7 @@
 
 #include "core/arena.h"
 #include "core/base.h"
+#include "course.h"
 #include "lesson.h"
 #include "nnc.h"
 #include "reference.h"
@@ -135,6 +136,83 @@ TEST(refused_memory_is_reported_and_nothing_written)
     CHECK(blocks_in_use() == 0);
 }
 
+static const size_t small[] = {4, 6, 2, 0, 0}, broad[] = {64, 300, 200, 2, 0, 0};
+
+/* Without memory nnc_fit, nnc_predict and their kin leave everything as it was. */
+static void check_batches(const size_t *sizes, nnc_optimizer optimizer, size_t threads)
+{
+    course t = make_course(NNC_F64, NNC_LOSS_BCE, sizes, NNC_ACT_SIGMOID, true, 300, 2);
+    nnc_monitor none = {.every = 0};
+    nnc_predictor *predictor;
+    void *y = room(NNC_F64, 2 * 300), *zeros = room(NNC_F64, 2 * t.net.n_params);
+    if (optimizer == NNC_OPTIMIZER_ADAM) use_adam(&t);
+    t.fitting.batch = 200;
+    t.fitting.n_threads = threads;
+    t.shuffled = true;
+    size_t used = blocks_in_use();
+    for (heap.fail_at = 0;; heap.fail_at++) {
+        CASE("width %zu optimizer %d threads %zu allocation %zu", sizes[1], optimizer, threads,
+             heap.fail_at);
+        heap.asked = 0;
+        nnc_status status = fit(&t);
+        CHECK(blocks_in_use() == used);
+        if (heap.asked <= heap.fail_at) {
+            CHECK(status == NNC_OK && t.done == 2);
+            break;
+        }
+        nnc_rng fresh;
+        nnc_rng_seed(&fresh, 11);
+        CHECK(status == NNC_ERR_MEMORY && t.done == 0 && t.stepper.steps == 0);
+        CHECK(same(NNC_F64, t.params, t.trained, t.net.n_params));
+        CHECK(same(NNC_F64, zeros, t.state, 2 * t.net.n_params));
+        CHECK(t.cost[0] == 0 && t.accuracy[0] == 0);
+        CHECK(memcmp(fresh.state, t.rng.state, sizeof fresh.state) == 0);
+    }
+    CHECK(heap.fail_at > 0);
+    heap.asked = heap.fail_at = 0;
+    CHECK(make_predictor(&t, &predictor) == NNC_ERR_MEMORY && !predictor);
+    heap.fail_at = SIZE_MAX;
+    CHECK(make_predictor(&t, &predictor) == NNC_OK);
+    heap.asked = heap.fail_at = 0;
+    nnc_status status = nnc_predict(predictor, t.params, &t.fitting.data, y, threads, &none);
+    CHECK(heap.asked == 0 || (status == NNC_ERR_MEMORY && memcmp(y, zeros, 600) == 0));
+    nnc_predict_one(predictor, t.params, t.x, y);
+    CHECK(heap.asked <= 1);
+    heap.fail_at = 0, heap.asked = 0;
+    CHECK(!nnc_new_block(NNC_F64, 10));
+    heap.fail_at = SIZE_MAX;
+    nnc_predictor_free(predictor);
+    CHECK(blocks_in_use() == used);
+    free(y), free(zeros);
+    free_course(&t);
+}
+
+TEST(batches_without_memory)
+{
+    for (int optimizer = 0; optimizer < NNC_OPTIMIZER_COUNT; optimizer++) {
+        check_batches(small, (nnc_optimizer)optimizer, 1);
+        check_batches(broad, (nnc_optimizer)optimizer, 1);
+        check_batches(broad, (nnc_optimizer)optimizer, 4);
+    }
+    CHECK(nnc_shutdown_threads());
+    CHECK(blocks_in_use() == 0);
+}
+
+TEST(new_blocks_are_aligned_zeros)
+{
+    static const size_t sizes[] = {0, 1, 7, 8, 9, 1000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        double *block = nnc_new_block(NNC_F64, sizes[i]);
+        bool zeros = block != NULL && (uintptr_t)block % NNC_LINE == 0;
+        for (size_t k = 0; zeros && k < sizes[i]; k++) zeros = block[k] == 0;
+        CHECK(zeros);
+        nnc_free_block(block);
+    }
+    CHECK(!nnc_new_block(NNC_F64, SIZE_MAX) && !nnc_new_block(NNC_F64, SIZE_MAX / 8));
+    nnc_free_block(NULL);
+    CHECK(blocks_in_use() == 0);
+}
+
 /* The other endings of nnc_train free their memory too. */
 TEST(early_endings_leak_nothing)
 {
@@ -229,8 +307,34 @@ TEST(refused_threads_do_not_change_the_bits)
     free_lesson(&t);
 }
 
+TEST(refused_threads_do_not_change_the_bits_of_batches)
+{
+    course t = make_course(NNC_F64, NNC_LOSS_BCE, broad, NNC_ACT_SIGMOID, true, 500, 2);
+    void *params = room(NNC_F64, t.net.n_params);
+    t.fitting.batch = 200;
+    CHECK(fit(&t) == NNC_OK);
+    memcpy(params, t.trained, t.net.n_params * sizeof(double));
+    t.fitting.n_threads = 8;
+    for (size_t allowed = 0; allowed <= 7; allowed++) {
+        CASE("%zu threads", allowed);
+        CHECK(nnc_shutdown_threads());
+        heap.threads = 0;
+        heap.threads_allowed = allowed;
+        CHECK(fit(&t) == NNC_OK && heap.threads <= allowed);
+        CHECK(same(NNC_F64, params, t.trained, t.net.n_params));
+    }
+    heap.threads_allowed = SIZE_MAX;
+    heap.threads = 0;
+    CHECK(nnc_shutdown_threads());
+    free(params);
+    free_course(&t);
+}
+
 SUITE()
 {
+    RUN(batches_without_memory);
+    RUN(new_blocks_are_aligned_zeros);
+    RUN(refused_threads_do_not_change_the_bits_of_batches);
     RUN(refused_memory_is_reported_and_nothing_written);
     RUN(early_endings_leak_nothing);
     RUN(elementwise_verbs_allocate_nothing);

@@ -1,4 +1,5 @@
 /* test_fpmode.c - the caller's floating-point mode neither changes results nor is changed. */
+#include "course.h"
 #include "lesson.h"
 #include "nnc.h"
 #include "reference.h"
@@ -125,7 +126,53 @@ TEST(the_mode_changes_nothing_and_stays)
     for_each_isa(check_modes);
 }
 
+/* The same of batches and predictions. */
+static void check_batches(nnc_dtype dtype)
+{
+    static const size_t small[] = {4, 6, 2, 0, 0}, broad[] = {64, 300, 200, 2, 0, 0};
+    for (int k = 0; k < 4; k++) {
+        course t =
+            make_course(dtype, NNC_LOSS_CCE, k % 2 ? broad : small, NNC_ACT_SOFTMAX, true, 200, 2);
+        size_t item = nnc_dtype_size(dtype), params = t.net.n_params * item, outputs = 400 * item;
+        char *expected = room(dtype, t.net.n_params + 402),
+             *got = room(dtype, t.net.n_params + 402);
+        double tiny = dtype == NNC_F32 ? 1e-40 : 1e-310;
+        const fpmode standard = mode_now();
+        if (k / 2) use_adam(&t);
+        for (size_t i = 0; i < t.n_in * t.m; i += 5) set(dtype, t.x, i, (wide)tiny * (wide)i);
+        t.fitting.batch = 150;
+        t.fitting.n_threads = 2;
+        t.fitting.monitor = (nnc_monitor){.at_epoch = look, .every = 1};
+        for (size_t i = 0; i <= sizeof modes / sizeof *modes; i++) {
+            const fpmode mode = i == 0 ? standard : modes[i - 1].mode;
+            nnc_monitor none = {.every = 0};
+            nnc_predictor *predictor;
+            CASE("%s %s case %d mode %zu", nnc_cpu_info().isa, dtype_name(dtype), k, i);
+            set_mode(mode);
+            nnc_status status = fit(&t);
+            CHECK(mode_now() == mode && seen_by_monitor == mode);
+            CHECK(status == NNC_OK && make_predictor(&t, &predictor) == NNC_OK);
+            memcpy(got, t.trained, params);
+            status = nnc_predict(predictor, t.trained, &t.fitting.data, got + params, 2, &none);
+            nnc_predict_one(predictor, t.trained, t.x, got + params + outputs);
+            CHECK(status == NNC_OK && mode_now() == mode);
+            set_mode(standard);
+            nnc_predictor_free(predictor);
+            if (i == 0) memcpy(expected, got, params + outputs + 2 * item);
+            CHECK(memcmp(got, expected, params + outputs + 2 * item) == 0);
+        }
+        free(expected), free(got);
+        free_course(&t);
+    }
+}
+
+TEST(batches_in_any_mode)
+{
+    for_each_isa(check_batches);
+}
+
 SUITE()
 {
     RUN(the_mode_changes_nothing_and_stays);
+    RUN(batches_in_any_mode);
 }

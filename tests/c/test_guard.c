@@ -169,6 +169,61 @@ TEST(training)
     both_fences(train);
 }
 
+static void batches(nnc_dtype dtype)
+{
+    for (size_t m = 0; m <= MOST; m++) {
+        for (int k = 0; k < 8; k++) {
+            int by_rows = k & 1, adam = k >> 1 & 1, shuffled = k >> 2;
+            size_t hidden = m % 2 ? 5 : 33, done;
+            nnc_layer layers[] = {{.n_in = 3, .n_out = hidden, .activation = NNC_ACT_RELU},
+                                  {.n_in = hidden, .n_out = 2, .activation = NNC_ACT_SOFTMAX}};
+            layers[m % 2].has_bias = true;
+            nnc_net net;
+            nnc_rng rng;
+            nnc_predictor *predictor;
+            CASE("%s %s m %zu case %d", nnc_cpu_info().isa, dtype_name(dtype), m, k);
+            CHECK(nnc_net_init(&net, layers, 2) == NNC_OK);
+            void *state = fenced(dtype, 5, 2 * net.n_params);
+            nnc_stepper stepper = {.optimizer = adam ? NNC_OPTIMIZER_ADAM : NNC_OPTIMIZER_SGD,
+                                   .learning_rate = 0.01,
+                                   .beta_1 = 0.9,
+                                   .beta_2 = 0.9,
+                                   .epsilon = 1e-3,
+                                   .state = adam ? state : NULL};
+            nnc_fitting fitting = {.net = &net,
+                                   .dtype = dtype,
+                                   .loss = NNC_LOSS_CCE,
+                                   .data.x = fenced(dtype, 0, 3 * m),
+                                   .data.y = fenced(dtype, 1, 2 * m),
+                                   .data.x_feature = by_rows ? 1 : (ptrdiff_t)m,
+                                   .data.x_sample = by_rows ? 3 : 1,
+                                   .data.y_feature = by_rows ? 1 : (ptrdiff_t)m,
+                                   .data.y_sample = by_rows ? 2 : 1,
+                                   .data.m = m,
+                                   .epochs = 2,
+                                   .batch = 1 + (m + (size_t)k) % 40,
+                                   .stepper = &stepper,
+                                   .shuffle = shuffled ? &rng : NULL,
+                                   .n_threads = 1};
+            void *params = fenced(dtype, 2, net.n_params);
+            nnc_rng_seed(&rng, 1);
+            CHECK(nnc_fit(&fitting, params, fenced(NNC_F64, 3, 2), fenced(NNC_F64, 4, 2), &done) ==
+                  NNC_OK);
+            CHECK(done == 2);
+            CHECK(nnc_predictor_new(&predictor, &net, dtype) == NNC_OK);
+            CHECK(nnc_predict(predictor, params, &fitting.data, fenced(dtype, 6, 2 * m), 1,
+                              &fitting.monitor) == NNC_OK);
+            nnc_predict_one(predictor, params, fenced(dtype, 0, 3), fenced(dtype, 6, 2));
+            nnc_predictor_free(predictor);
+        }
+    }
+}
+
+TEST(batches_and_predictions)
+{
+    both_fences(batches);
+}
+
 SUITE()
 {
     map_buffers();
@@ -176,4 +231,5 @@ SUITE()
     RUN(scores);
     RUN(forward_and_backprop);
     RUN(training);
+    RUN(batches_and_predictions);
 }

@@ -148,8 +148,52 @@ TEST(init_scales_and_rounds_the_normals)
     CHECK(narrowed);
 }
 
+/* order (n) = 0, 1, … in the places that RandomState(seed).shuffle gives them */
+static void check_shuffle(uint32_t seed, const size_t *expected, size_t n)
+{
+    size_t order[16];
+    nnc_rng rng;
+    CASE("seed %u n %zu", (unsigned)seed, n);
+    for (size_t i = 0; i < n; i++) order[i] = i;
+    nnc_rng_seed(&rng, seed);
+    nnc_rng_shuffle(&rng, order, n);
+    CHECK(n == 0 || memcmp(order, expected, n * sizeof *order) == 0);
+}
+
+/* numpy.random.seed(seed); numpy.random.permutation(n), as printed in countless documents */
+TEST(shuffles_of_random_state)
+{
+    check_shuffle(42, (const size_t[]){8, 1, 5, 0, 7, 2, 9, 4, 3, 6}, 10);
+    check_shuffle(0, (const size_t[]){2, 8, 4, 9, 1, 6, 7, 3, 0, 5}, 10);
+    check_shuffle(0, (const size_t[]){0}, 1);
+    check_shuffle(0, NULL, 0);
+}
+
+TEST(shuffles_are_permutations_and_go_on)
+{
+    static const size_t lengths[] = {2, 3, 255, 256, 257, 1000, 1025};
+    static size_t order[1025], once[1025];
+    nnc_rng rng;
+    for (size_t s = 0; s < sizeof lengths / sizeof *lengths; s++) {
+        size_t n = lengths[s], sum = 0;
+        bool there[1025] = {false}, all = true;
+        CASE("n %zu", n);
+        nnc_rng_seed(&rng, 3);
+        for (size_t i = 0; i < n; i++) order[i] = i;
+        nnc_rng_shuffle(&rng, order, n);
+        memcpy(once, order, sizeof order);
+        nnc_rng_shuffle(&rng, order, n);
+        for (size_t i = 0; i < n; i++) there[order[i]] = true, sum += order[i];
+        for (size_t i = 0; i < n; i++) all &= there[i];
+        CHECK(all && sum == n * (n - 1) / 2);
+        CHECK(n < 4 || memcmp(once, order, n * sizeof *order) != 0);
+    }
+}
+
 SUITE()
 {
+    RUN(shuffles_of_random_state);
+    RUN(shuffles_are_permutations_and_go_on);
     RUN(default_seed_gives_the_published_10000th_word);
     RUN(array_seed_gives_the_published_words);
     RUN(streams_of_random_state);
