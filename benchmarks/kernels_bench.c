@@ -37,12 +37,7 @@ static void backward(const layer *l)
 
 static void weights(const layer *l)
 {
-    l->kernels->dense_weights(l->dw, l->a, l->x, l->n_out, l->n_in, l->cols, l->ld);
-}
-
-static void bias(const layer *l)
-{
-    l->kernels->dense_bias(l->db, l->a, l->n_out, l->cols, l->ld);
+    l->kernels->dense_weights(l->dw, l->db, l->a, l->x, l->n_out, l->n_in, l->cols, l->ld);
 }
 
 static void outer(const layer *l)
@@ -123,7 +118,7 @@ int main(int argc, char **argv)
                .cols = plan.slices[0].cols,
                .ld = plan.ld};
     l.a = matrix(dtype, l.n_out, l.ld);
-    l.x = matrix(dtype, l.n_in, l.ld);
+    l.x = matrix(dtype, l.n_in + 1, l.ld);
     l.dx = matrix(dtype, l.n_in, l.ld);
     l.w = matrix(dtype, l.n_out, l.n_in);
     l.b = matrix(dtype, l.n_out, 1);
@@ -140,7 +135,6 @@ int main(int argc, char **argv)
     } kernels[] = {{"dense_forward", forward, product},
                    {"dense_backward", backward, product},
                    {"dense_weights", weights, product},
-                   {"dense_bias", bias, (double)l.n_out * (double)l.cols},
                    {"outer", outer, weight * (double)l.m},
                    {"dense_row", one_row, weight}};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {

@@ -15,15 +15,14 @@ typedef struct {
     const nnc_net *net;
     nnc_loss loss;
     bool loss_takes_logits; /* cross-entropy after sigmoid */
-    size_t max_width;       /* of all layers' inputs and outputs */
 } nnc_network_plan;
 
 /* The activations of one slice; a thread has one work space. */
 typedef struct {
-    void **a;       /* a[0]: the input, borrowed; a[l] (n_out of layer l, cols) */
-    void *delta[2]; /* (max_width, cols): dZ of this layer and of the one before, in turn */
-    void *y_hat;    /* (cols): a row of probabilities */
-    void *hit;      /* (cols): 1 where all classes of a sample are right */
+    void **a;    /* a[0]: the input, borrowed; a[l] (n_out of layer l, cols): its output, and on the
+                  * way back its dZ. One more row, of ones, follows each */
+    void *y_hat; /* (cols): a row of probabilities */
+    void *hit;   /* (cols): 1 where all classes of a sample are right */
 } nnc_workspace;
 
 /* Products that keep samples apart are cut by logical vectors of samples, sums over samples by

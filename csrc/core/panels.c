@@ -5,7 +5,7 @@
 
 /* About so much of a matrix is worked on at a time: it stays in the second cache, with room for a
  * panel. */
-enum { BLOCK_BYTES = 384 << 10 };
+enum { BLOCK_BYTES = 192 << 10 };
 
 /* Multiply-adds in a step above which a batch is wide (some 20 us). */
 enum { WIDE_WORK = 1 << 20 };

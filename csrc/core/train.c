@@ -21,7 +21,7 @@ enum { PARALLEL_WORK = 1 << 18 };
 typedef struct {
     const nnc_training *training;
     nnc_network_plan network;
-    void *xs, *ys;             /* packed slices: (n_slices, n_in, ld), (n_slices, n_out, ld) */
+    void *xs, *ys;             /* packed slices: (n_slices, n_in + 1, ld), (n_slices, n_out, ld) */
     void *params[2];           /* now and next, in turn */
     void *grads;               /* (n_slices, n_params) */
     nnc_workspace *workspaces; /* one a thread */
@@ -49,7 +49,7 @@ static void run_slices(run *r, nnc_team *team, size_t rank, const void *params)
 
     for (size_t s = rank; s < plan->n_slices; s += nnc_team_size(team)) {
         nnc_slice slice = plan->slices[s];
-        work->a[0] = nnc_at(plan, r->xs, s * n_in * plan->ld);
+        work->a[0] = nnc_at(plan, r->xs, s * (n_in + 1) * plan->ld);
         const void *ys = nnc_at(plan, r->ys, s * n_out * plan->ld);
         void *grads = nnc_at(plan, r->grads, s * net->n_params);
         bool go_on = nnc_forward_slice(&r->network, work, slice, params, pacer);
@@ -185,6 +185,12 @@ static size_t threads_that_pay(const nnc_training *t, const nnc_plan *plan)
     return nnc_max(nnc_min(t->n_threads, plan->n_slices), 1);
 }
 
+/* The row after n of a slice's matrix, by which dense_weights multiplies to get db. */
+static void add_ones(const nnc_plan *plan, void *matrix, size_t n)
+{
+    plan->kernels->fill(nnc_at(plan, matrix, n * plan->ld), 1, plan->ld);
+}
+
 static void lay_out(run *r, nnc_arena *arena)
 {
     const nnc_plan *plan = &r->network.plan;
@@ -192,7 +198,7 @@ static void lay_out(run *r, nnc_arena *arena)
     size_t slices = plan->n_slices, ld = plan->ld * plan->item;
     bool allocated = arena->block != NULL;
 
-    r->xs = nnc_arena_piece(arena, slices, net->layers[0].n_in, ld);
+    r->xs = nnc_arena_piece(arena, slices, net->layers[0].n_in + 1, ld);
     r->ys = nnc_arena_piece(arena, slices, net->layers[net->n_layers - 1].n_out, ld);
     for (int i = 0; i < 2; i++) r->params[i] = nnc_arena_piece(arena, net->n_params, plan->item, 1);
     r->grads = nnc_arena_piece(arena, slices, net->n_params, plan->item);
@@ -200,12 +206,12 @@ static void lay_out(run *r, nnc_arena *arena)
     for (size_t rank = 0; rank < r->n_threads; rank++) {
         void **a = nnc_arena_piece(arena, net->n_layers + 1, sizeof *a, 1);
         for (size_t l = 0; l < net->n_layers; l++) {
-            void *output = nnc_arena_piece(arena, net->layers[l].n_out, ld, 1);
-            if (allocated) a[l + 1] = output;
+            void *output = nnc_arena_piece(arena, net->layers[l].n_out + 1, ld, 1);
+            if (!allocated) continue;
+            a[l + 1] = output;
+            add_ones(plan, output, net->layers[l].n_out);
         }
         nnc_workspace work = {.a = a};
-        for (int i = 0; i < 2; i++)
-            work.delta[i] = nnc_arena_piece(arena, r->network.max_width, ld, 1);
         work.y_hat = nnc_arena_piece(arena, ld, 1, 1);
         work.hit = nnc_arena_piece(arena, ld, 1, 1);
         if (allocated) r->workspaces[rank] = work;
@@ -219,8 +225,9 @@ static bool pack_data(run *r)
     size_t n_in = t->net->layers[0].n_in, n_out = t->net->layers[t->net->n_layers - 1].n_out;
     for (size_t s = 0; s < plan->n_slices; s++) {
         nnc_slice slice = plan->slices[s];
-        nnc_pack(plan, slice, nnc_at(plan, r->xs, s * n_in * plan->ld), t->data.x, n_in,
-                 t->data.x_feature, t->data.x_sample);
+        void *xs = nnc_at(plan, r->xs, s * (n_in + 1) * plan->ld);
+        nnc_pack(plan, slice, xs, t->data.x, n_in, t->data.x_feature, t->data.x_sample);
+        add_ones(plan, xs, n_in);
         nnc_pack(plan, slice, nnc_at(plan, r->ys, s * n_out * plan->ld), t->data.y, n_out,
                  t->data.y_feature, t->data.y_sample);
         if (!nnc_pacer_tick(&r->pacer, slice.cols * (n_in + n_out))) return false;
@@ -265,8 +272,6 @@ nnc_status nnc_train_either_way(const nnc_training *training, void *params, doub
     r.network.net = net;
     r.network.loss = training->loss;
     r.network.loss_takes_logits = nnc_loss_takes_logits(training->loss, last->activation);
-    for (size_t l = 0; l < net->n_layers; l++)
-        r.network.max_width = nnc_max(r.network.max_width, net->layers[l].n_in);
     r.n_threads = threads_that_pay(training, &r.network.plan);
     r.tiny = short_way && nnc_is_tiny(&r.network);
 

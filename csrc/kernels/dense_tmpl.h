@@ -4,7 +4,22 @@
  * A register tile computes `rows` features of `vectors` vectors of samples, as NNC_TILE_GRID
  * lists; a matrix is cut into near-equal tiles, so that few of them are much smaller than the
  * registers allow. Columns of tiles come outermost: one column of inputs stays in the first
- * cache while all the weights pass over it. */
+ * cache while all the weights pass over it. Where it is too deep for that, it is taken in parts,
+ * and a group of tiles puts its sums aside between them. */
+
+/* About two thirds of the smallest first cache. */
+#define NNC_CACHED_BYTES ((size_t)20 << 10)
+
+/* So many tiles put their sums aside together. */
+#define NNC_TILE_GROUP ((size_t)12)
+
+/* How a tile begins and ends. */
+typedef struct {
+    const real *side; /* forward: b (rows) or NULL; backward: y (rows, vectors), see finished */
+    nnc_activation f;
+    real *sums;           /* (rows, vectors): the sums so far of a product that is taken in parts */
+    bool resume, suspend; /* begins with sums; ends in sums, and leaves c alone */
+} NNC_FN(ends);
 
 /* What ends a product: the layer's activation on the way forward, its derivative on the way back,
  * where y (rows, vectors) holds the activations that the gradient belongs to. */
@@ -56,13 +71,14 @@ static NNC_ALWAYS_INLINE void NNC_FN(multiply)(size_t rows, size_t vectors,
     }
 }
 
-/* c (rows, vectors) = w x, started at b (or 0) and finished by f. Always inlined, with constants
- * for rows, vectors, one stride and backward. Short activations are applied in registers. */
+/* The tile c (rows, vectors) = w x, started at b (or 0) and finished by f. Always inlined, with
+ * constants for rows, vectors, one stride and backward. Short activations are applied in registers.
+ */
 static NNC_ALWAYS_INLINE void NNC_FN(tile)(size_t rows, size_t vectors, real *c, const real *w,
-                                           const real *b, const real *x, size_t depth, size_t ld,
-                                           size_t w_row, size_t w_col, nnc_activation f,
-                                           bool backward, const real *y)
+                                           const real *x, size_t depth, size_t ld, size_t w_row,
+                                           size_t w_col, bool backward, const NNC_FN(ends) *ends)
 {
+    const real *b = backward ? NULL : ends->side, *y = backward ? ends->side : c;
     vreal acc[NNC_TILE_ROWS][NNC_TILE_VECTORS];
 #pragma GCC unroll 12
     for (size_t i = 0; i < rows; i++) {
@@ -70,7 +86,24 @@ static NNC_ALWAYS_INLINE void NNC_FN(tile)(size_t rows, size_t vectors, real *c,
 #pragma GCC unroll 12
         for (size_t j = 0; j < vectors; j++) acc[i][j] = start;
     }
+    if (ends->resume) {
+#pragma GCC unroll 12
+        for (size_t i = 0; i < rows; i++) {
+#pragma GCC unroll 12
+            for (size_t j = 0; j < vectors; j++)
+                acc[i][j] = v_load(ends->sums + (i * vectors + j) * VLEN);
+        }
+    }
     NNC_FN(multiply)(rows, vectors, acc, w, x, depth, ld, w_row, w_col);
+    if (ends->suspend) {
+#pragma GCC unroll 12
+        for (size_t i = 0; i < rows; i++) {
+#pragma GCC unroll 12
+            for (size_t j = 0; j < vectors; j++)
+                v_store(ends->sums + (i * vectors + j) * VLEN, acc[i][j]);
+        }
+        return;
+    }
     /* one copy of the stores for each short activation, so that the choice is outside of them */
 #define NNC_STORE_TILE(end)                                                      \
     _Pragma("GCC unroll 12") for (size_t i = 0; i < rows; i++)                   \
@@ -86,7 +119,7 @@ static NNC_ALWAYS_INLINE void NNC_FN(tile)(size_t rows, size_t vectors, real *c,
         NNC_STORE_TILE(NNC_ACT_##id) break;
 #define NNC_LONG(id)
 #define NNC_CASE(id, name, length) NNC_##length(id)
-    switch (f) {
+    switch (ends->f) {
         NNC_ACTIVATION_LIST(NNC_CASE)
         default: {
             vreal raw[NNC_TILE_ROWS * NNC_TILE_VECTORS];
@@ -95,7 +128,7 @@ static NNC_ALWAYS_INLINE void NNC_FN(tile)(size_t rows, size_t vectors, real *c,
 #pragma GCC unroll 12
                 for (size_t j = 0; j < vectors; j++) raw[i * vectors + j] = acc[i][j];
             }
-            NNC_FN(finish)(f, backward, c, raw, y, rows, vectors, ld);
+            NNC_FN(finish)(ends->f, backward, c, raw, y, rows, vectors, ld);
         }
     }
 #undef NNC_CASE
@@ -104,24 +137,21 @@ static NNC_ALWAYS_INLINE void NNC_FN(tile)(size_t rows, size_t vectors, real *c,
 #undef NNC_STORE_TILE
 }
 
-typedef void (*NNC_FN(tile_function))(real *c, const real *w, const real *b, const real *x,
-                                      size_t depth, size_t ld, size_t w_ld, nnc_activation f,
-                                      const real *y);
+typedef void (*NNC_FN(tile_function))(real *c, const real *w, const real *x, size_t depth,
+                                      size_t ld, size_t w_ld, const NNC_FN(ends) *ends);
 
-#define NNC_DEFINE_TILE(rows, vectors)                                                          \
-    static void NNC_FN(tile_##rows##x##vectors)(real * c, const real *w, const real *b,         \
-                                                const real *x, size_t depth, size_t ld,         \
-                                                size_t w_ld, nnc_activation f, const real *y)   \
-    {                                                                                           \
-        (void)y;                                                                                \
-        NNC_FN(tile)(rows, vectors, c, w, b, x, depth, ld, w_ld, 1, f, false, c);               \
-    }                                                                                           \
-    static void NNC_FN(tile_t_##rows##x##vectors)(real * c, const real *w, const real *b,       \
-                                                  const real *x, size_t depth, size_t ld,       \
-                                                  size_t w_ld, nnc_activation f, const real *y) \
-    {                                                                                           \
-        (void)b;                                                                                \
-        NNC_FN(tile)(rows, vectors, c, w, NULL, x, depth, ld, 1, w_ld, f, true, y);             \
+#define NNC_DEFINE_TILE(rows, vectors)                                                    \
+    static void NNC_FN(tile_##rows##x##vectors)(real * c, const real *w, const real *x,   \
+                                                size_t depth, size_t ld, size_t w_ld,     \
+                                                const NNC_FN(ends) *ends)                 \
+    {                                                                                     \
+        NNC_FN(tile)(rows, vectors, c, w, x, depth, ld, w_ld, 1, false, ends);            \
+    }                                                                                     \
+    static void NNC_FN(tile_t_##rows##x##vectors)(real * c, const real *w, const real *x, \
+                                                  size_t depth, size_t ld, size_t w_ld,   \
+                                                  const NNC_FN(ends) *ends)               \
+    {                                                                                     \
+        NNC_FN(tile)(rows, vectors, c, w, x, depth, ld, 1, w_ld, true, ends);             \
     }
 NNC_TILE_GRID(NNC_DEFINE_TILE)
 
@@ -135,39 +165,88 @@ static const NNC_FN(tile_function)
 /* By the number of vectors. */
 static const unsigned char NNC_FN(most_rows)[NNC_TILE_VECTORS] = NNC_TILE_MOST_ROWS;
 
-static void NNC_FN(dense_forward)(void *a_, const void *w_, const void *b_, const void *x_,
-                                  nnc_activation f, size_t n_out, size_t n_in, size_t cols,
-                                  size_t ld)
+/* The tiles of a product: its column of c, and what comes with it. */
+typedef struct {
+    real *c;
+    const real *w, *x, *side; /* side: see ends */
+    size_t depth, ld, w_ld;
+    size_t w_row, w_col, side_row; /* from one row of the product to the next */
+    const NNC_FN(tile_function) *tiles;
+    nnc_split down; /* rows */
+} NNC_FN(column);
+
+/* The whole product in parts of `most`, a group of tiles after the other. */
+static void NNC_FN(run_deep_column)(NNC_FN(column) column, nnc_activation f, size_t most)
 {
-    real *a = a_;
-    const real *w = w_, *b = b_, *x = x_;
-    nnc_split across = nnc_split_evenly(cols / VLEN, NNC_TILE_VECTORS);
-    while (nnc_split_next(&across)) {
-        size_t col = across.start * VLEN;
-        nnc_split down = nnc_split_evenly(n_out, NNC_FN(most_rows)[across.length - 1]);
-        while (nnc_split_next(&down)) {
-            size_t row = down.start;
-            NNC_FN(tile_function) tile = NNC_FN(tiles)[down.length - 1][across.length - 1];
-            tile(a + row * ld + col, w + row * n_in, b ? b + row : NULL, x + col, n_in, ld, n_in, f,
-                 NULL);
+    real sums[NNC_TILE_GROUP][NNC_TILE_ROWS * NNC_TILE_VECTORS * VLEN];
+    nnc_split group = column.down;
+    while (column.down.index < column.down.parts) {
+        nnc_split parts = nnc_split_evenly(column.depth, most);
+        while (nnc_split_next(&parts)) {
+            NNC_FN(ends) ends = {
+                .f = f, .resume = parts.start > 0, .suspend = parts.index < parts.parts};
+            group = column.down;
+            for (size_t i = 0; i < NNC_TILE_GROUP && nnc_split_next(&group); i++) {
+                size_t row = group.start;
+                ends.side = column.side + row * column.side_row;
+                ends.sums = sums[i];
+                column.tiles[(group.length - 1) * NNC_TILE_VECTORS](
+                    column.c + row * column.ld,
+                    column.w + row * column.w_row + parts.start * column.w_col,
+                    column.x + parts.start * column.ld, parts.length, column.ld, column.w_ld,
+                    &ends);
+            }
         }
+        column.down = group;
     }
 }
 
-static void NNC_FN(dense_backward)(void *dx_, const void *w_, const void *dz_, const void *x_,
-                                   nnc_activation f, size_t n_rows, size_t n_out, size_t w_ld,
-                                   size_t cols, size_t ld)
+/* A column of tiles, n_rows high and `vectors` wide. */
+static NNC_ALWAYS_INLINE void NNC_FN(run_column)(bool backward, real *c, const real *w,
+                                                 const real *x, size_t n_rows, size_t vectors,
+                                                 size_t depth, size_t ld, size_t w_ld,
+                                                 const real *side, nnc_activation f)
 {
-    real *dx = dx_;
-    const real *w = w_, *dz = dz_, *x = x_ ? x_ : dx; /* not read for identity */
+    const size_t row_bytes = vectors * VLEN * sizeof(real);
+    const size_t w_row = backward ? 1 : w_ld, side_row = !side ? 0 : backward ? ld : 1;
+    const NNC_FN(tile_function) *tiles =
+        &(backward ? NNC_FN(tiles_t) : NNC_FN(tiles))[0][vectors - 1];
+    nnc_split down = nnc_split_evenly(n_rows, NNC_FN(most_rows)[vectors - 1]);
+    if (depth * row_bytes > NNC_CACHED_BYTES) {
+        NNC_FN(column) column = {
+            c, w, x, side, depth, ld, w_ld, w_row, backward ? w_ld : 1, side_row, tiles, down};
+        NNC_FN(run_deep_column)(column, f, NNC_CACHED_BYTES / row_bytes);
+        return;
+    }
+    NNC_FN(ends) ends = {.f = f};
+    while (nnc_split_next(&down)) {
+        ends.side = side + down.start * side_row;
+        tiles[(down.length - 1) * NNC_TILE_VECTORS](c + down.start * ld, w + down.start * w_row, x,
+                                                    depth, ld, w_ld, &ends);
+    }
+}
+
+static void NNC_FN(dense_forward)(void *a, const void *w, const void *b, const void *x,
+                                  nnc_activation f, size_t n_out, size_t n_in, size_t cols,
+                                  size_t ld)
+{
     nnc_split across = nnc_split_evenly(cols / VLEN, NNC_TILE_VECTORS);
     while (nnc_split_next(&across)) {
         size_t col = across.start * VLEN;
-        nnc_split down = nnc_split_evenly(n_rows, NNC_FN(most_rows)[across.length - 1]);
-        while (nnc_split_next(&down)) {
-            size_t row = down.start, corner = row * ld + col;
-            NNC_FN(tile_function) tile = NNC_FN(tiles_t)[down.length - 1][across.length - 1];
-            tile(dx + corner, w + row, NULL, dz + col, n_out, ld, w_ld, f, x + corner);
-        }
+        NNC_FN(run_column)(false, (real *)a + col, w, (const real *)x + col, n_out, across.length,
+                           n_in, ld, n_in, b, f);
+    }
+}
+
+static void NNC_FN(dense_backward)(void *dx, const void *w, const void *dz, const void *x,
+                                   nnc_activation f, size_t n_rows, size_t n_out, size_t w_ld,
+                                   size_t cols, size_t ld)
+{
+    const real *y = x ? x : dx; /* not read for identity */
+    nnc_split across = nnc_split_evenly(cols / VLEN, NNC_TILE_VECTORS);
+    while (nnc_split_next(&across)) {
+        size_t col = across.start * VLEN;
+        NNC_FN(run_column)(true, (real *)dx + col, w, (const real *)dz + col, n_rows, across.length,
+                           n_out, ld, w_ld, y + col, f);
     }
 }

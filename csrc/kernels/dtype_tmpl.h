@@ -25,7 +25,6 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .dense_forward = NNC_FN(dense_forward),
     .dense_backward = NNC_FN(dense_backward),
     .dense_weights = NNC_FN(dense_weights),
-    .dense_bias = NNC_FN(dense_bias),
     .dense_row = NNC_FN(dense_row),
     .dense_rest = NNC_FN(dense_rest),
     .outer = NNC_FN(outer),

@@ -55,11 +55,11 @@ typedef struct {
      * row to row; dz (n_out, cols). dx may be x, and does not overlap dz. */
     void (*dense_backward)(void *dx, const void *w, const void *dz, const void *x, nnc_activation f,
                            size_t n_rows, size_t n_out, size_t w_ld, size_t cols, size_t ld);
-    /* dw (n_out, n_in) = dz x^T, a sum over samples: dz (n_out, cols), x (n_in, cols). */
-    void (*dense_weights)(void *dw, const void *dz, const void *x, size_t n_out, size_t n_in,
-                          size_t cols, size_t ld);
-    /* db (n_out) = sums over samples of dz (n_out, cols). */
-    void (*dense_bias)(void *db, const void *dz, size_t n_out, size_t cols, size_t ld);
+    /* dw (n_out, n_in) = dz x^T, and db (n_out), unless it is NULL, = the rows of dz; sums over
+     * samples: dz (n_out, cols), x (n_in, cols). Where db is wanted, one more row of x holds ones.
+     */
+    void (*dense_weights)(void *dw, void *db, const void *dz, const void *x, size_t n_out,
+                          size_t n_in, size_t cols, size_t ld);
     /* a (n_out) = f(w x + b) for one sample x (n_in); b may be NULL. Each element is a sum in
      * logical lanes over inputs, folded, then b. */
     void (*dense_row)(void *a, const void *w, const void *b, const void *x, nnc_activation f,

@@ -66,39 +66,44 @@ NNC_DOT_GRID(NNC_DEFINE_DOT)
 #define NNC_DOT_ENTRY(rows, columns) [rows - 1][columns - 1] = NNC_FN(dot_##rows##x##columns),
 static const NNC_FN(dot_function) NNC_FN(dots)[NNC_DOT_ROWS][4] = {NNC_DOT_GRID(NNC_DOT_ENTRY)};
 
-static void NNC_FN(dense_weights)(void *dw_, const void *dz_, const void *x_, size_t n_out,
-                                  size_t n_in, size_t cols, size_t ld)
+/* The tile at a column of dw whose last input is the row of ones: its gradient belongs to db. */
+static void NNC_FN(dot_with_bias)(real *dw, real *db, const real *dz, const real *x, size_t rows,
+                                  size_t columns, size_t cols, size_t ld, size_t dw_ld)
 {
-    real *dw = dw_;
-    const real *dz = dz_, *x = x_;
-    nnc_split down = nnc_split_evenly(n_out, NNC_DOT_ROWS);
-    while (nnc_split_next(&down)) {
-        nnc_split across = nnc_split_evenly(n_in, 4);
-        while (nnc_split_next(&across)) {
-            NNC_FN(dot_function) dot = NNC_FN(dots)[down.length - 1][across.length - 1];
-            dot(dw + down.start * n_in + across.start, dz + down.start * ld, x + across.start * ld,
-                cols, ld, n_in);
-        }
+    real sums[NNC_DOT_ROWS][4];
+    NNC_FN(dots)[rows - 1][columns - 1](sums[0], dz, x, cols, ld, 4);
+    for (size_t i = 0; i < rows; i++) {
+        memcpy(dw + i * dw_ld, sums[i], (columns - 1) * sizeof(real));
+        db[i] = sums[i][columns - 1];
     }
 }
 
-/* Four rows share a fold. */
-static void NNC_FN(dense_bias)(void *db_, const void *dz_, size_t n_out, size_t cols, size_t ld)
+/* The inputs are taken in groups that the first cache holds beside a tile's rows of dz, while all
+ * of dz passes over them. */
+static void NNC_FN(dense_weights)(void *dw_, void *db_, const void *dz_, const void *x_,
+                                  size_t n_out, size_t n_in, size_t cols, size_t ld)
 {
-    real *db = db_;
-    const real *dz = dz_;
-    nnc_split down = nnc_split_evenly(n_out, 4);
-    while (nnc_split_next(&down)) {
-        vreal lanes[4][PARTS] = {{{0}}};
-        for (size_t i = 0; i < down.length; i++) {
-            const real *row = dz + (down.start + i) * ld;
-            for (size_t s = 0; s < cols; s += LANES)
-                for (size_t part = 0; part < PARTS; part++)
-                    lanes[i][part] += v_load(row + s + part * VLEN);
+    real *dw = dw_, *db = db_;
+    const real *dz = dz_, *x = x_;
+    const size_t tile_bytes = 4 * nnc_max(cols, 1) * sizeof(real);
+    const size_t group = nnc_max(NNC_CACHED_BYTES / tile_bytes, 1);
+    nnc_split next = nnc_split_evenly(n_in + (db != NULL), 4), across = next;
+    while (n_out > 0 && next.index < next.parts) {
+        nnc_split down = nnc_split_evenly(n_out, NNC_DOT_ROWS);
+        while (nnc_split_next(&down)) {
+            size_t row = down.start, rows = down.length;
+            across = next;
+            for (size_t i = 0; i < group && nnc_split_next(&across); i++) {
+                size_t col = across.start, columns = across.length;
+                real *corner = dw + row * n_in + col;
+                const real *ds = dz + row * ld, *xs = x + col * ld;
+                if (col + columns > n_in)
+                    NNC_FN(dot_with_bias)(corner, db + row, ds, xs, rows, columns, cols, ld, n_in);
+                else
+                    NNC_FN(dots)[rows - 1][columns - 1](corner, ds, xs, cols, ld, n_in);
+            }
         }
-        real sums[4];
-        v_fold4(sums, lanes[0], lanes[1], lanes[2], lanes[3]);
-        memcpy(db + down.start, sums, down.length * sizeof(real));
+        next = across;
     }
 }
 

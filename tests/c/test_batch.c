@@ -244,6 +244,8 @@ static void outer_of(nnc_dtype dtype)
         for (size_t n_in = 1; n_in <= NNC_PANEL; n_in += n_in < 18 ? 1 : 7)
             for (size_t n_out = 1; n_out <= 26; n_out += n_out < 14 ? 1 : 6)
                 outer_case(dtype, n_out, n_in, samples[s]);
+    outer_case(dtype, 7, 32, 1000); /* more samples than the first cache holds */
+    outer_case(dtype, 17, 9, 1399);
 }
 
 TEST(outer)

@@ -7,45 +7,53 @@
 #include "test.h"
 
 /* One problem: rows of outputs, depth of inputs, and both of its directions.
- *   forward    a (rows, cols) = f(w x + b)      w (rows, depth), x (depth, cols)
+ *   forward    a (rows, cols) = f(w x + b)      w (rows, depth), x (depth, cols), then ones
  *   backward   dx (rows, cols) = (wt^T dz) f'   wt (depth, rows) with w_ld, dz (depth, cols)
  *   weights    dw (rows, depth) = dz x^T        both with ld
- *   bias       db (rows) */
+ *              db (rows) */
 typedef struct {
     nnc_dtype dtype;
     size_t rows, depth, cols, ld, w_ld;
-    void *w, *wt, *b, *x, *y, *out;
+    void *w, *wt, *b, *x, *y, *out, *db;
 } problem;
 
 #define SENTINEL 77
 
 static problem make_problem(nnc_dtype dtype, size_t rows, size_t depth, size_t cols, size_t ld)
 {
-    problem p = {dtype, rows, depth, cols, ld, rows + rows % 3, NULL, NULL, NULL, NULL, NULL, NULL};
+    problem p = {.dtype = dtype,
+                 .rows = rows,
+                 .depth = depth,
+                 .cols = cols,
+                 .ld = ld,
+                 .w_ld = rows + rows % 3};
     uint64_t seed = rows * 1000003 + depth * 1009 + cols;
     p.w = room(dtype, rows * depth);
     p.wt = room(dtype, depth * p.w_ld);
     p.b = room(dtype, rows);
-    p.x = room(dtype, depth * ld);
+    p.x = room(dtype, (depth + 1) * ld);
     p.y = room(dtype, rows * ld);
     p.out = room(dtype, rows * nnc_max(ld, depth) + 1);
+    p.db = room(dtype, rows + 1);
     scatter(dtype, p.w, rows * depth, -1, 1, seed);
     scatter(dtype, p.wt, depth * p.w_ld, -1, 1, seed + 1);
     scatter(dtype, p.b, rows, -1, 1, seed + 2);
     scatter(dtype, p.x, depth * ld, -1, 1, seed + 3);
     scatter(dtype, p.y, rows * ld, -1, 1, seed + 4);
+    for (size_t j = 0; j < ld; j++) set(dtype, p.x, depth * ld + j, 1);
     return p;
 }
 
 static void free_problem(problem *p)
 {
-    free(p->w), free(p->wt), free(p->b), free(p->x), free(p->y), free(p->out);
+    free(p->w), free(p->wt), free(p->b), free(p->x), free(p->y), free(p->out), free(p->db);
 }
 
 static void clear(problem *p)
 {
     size_t n = p->rows * nnc_max(p->ld, p->depth) + 1;
     for (size_t i = 0; i < n; i++) set(p->dtype, p->out, i, SENTINEL);
+    for (size_t i = 0; i < p->rows + 1; i++) set(p->dtype, p->db, i, SENTINEL);
 }
 
 /* acc + a b as the chosen ISA does it: rounded once, or with the product rounded too. */
@@ -114,13 +122,17 @@ static void check_forward(problem *p, nnc_activation f, bool with_bias)
     CHECK(gaps_untouched(p));
 }
 
-static void check_backward(problem *p, nnc_activation f)
+/* in_place: dx takes the place of the activations that its f' needs. */
+static void check_backward_to(problem *p, nnc_activation f, bool in_place)
 {
     bool fused = nnc_cpu_info().fma, bits = true, close = true;
+    const void *y = in_place ? p->out : f == NNC_ACT_IDENTITY ? NULL : p->y;
     clear(p);
-    nnc_kernels_for(p->dtype)->dense_backward(p->out, p->wt, p->x,
-                                              f == NNC_ACT_IDENTITY ? NULL : p->y, f, p->rows,
-                                              p->depth, p->w_ld, p->cols, p->ld);
+    for (size_t i = 0; in_place && i < p->rows; i++)
+        for (size_t j = 0; j < p->cols; j++)
+            set(p->dtype, p->out, i * p->ld + j, get(p->dtype, p->y, i * p->ld + j));
+    nnc_kernels_for(p->dtype)->dense_backward(p->out, p->wt, p->x, y, f, p->rows, p->depth, p->w_ld,
+                                              p->cols, p->ld);
     for (size_t i = 0; i < p->rows; i++) {
         for (size_t j = 0; j < p->cols; j++) {
             wide exact, scale;
@@ -139,6 +151,12 @@ static void check_backward(problem *p, nnc_activation f)
     CHECK(bits);
     CHECK(close);
     CHECK(gaps_untouched(p));
+}
+
+static void check_backward(problem *p, nnc_activation f)
+{
+    check_backward_to(p, f, false);
+    check_backward_to(p, f, true);
 }
 
 /* The promised sum over samples: a chain for each lane of a logical vector, then halves fold.
@@ -162,12 +180,13 @@ static wide lane_sum(const problem *p, bool fused, const void *u, size_t u_at, c
     return acc[0];
 }
 
-static void check_weights(problem *p)
+static void check_weights_and(problem *p, void *db)
 {
     bool fused = nnc_cpu_info().fma, bits = true, close = true;
     wide exact, scale;
     clear(p);
-    nnc_kernels_for(p->dtype)->dense_weights(p->out, p->y, p->x, p->rows, p->depth, p->cols, p->ld);
+    nnc_kernels_for(p->dtype)->dense_weights(p->out, db, p->y, p->x, p->rows, p->depth, p->cols,
+                                             p->ld);
     for (size_t i = 0; i < p->rows; i++) {
         for (size_t k = 0; k < p->depth; k++) {
             wide dw = get(p->dtype, p->out, i * p->depth + k);
@@ -178,20 +197,23 @@ static void check_weights(problem *p)
     CHECK(bits);
     CHECK(close);
     CHECK(get(p->dtype, p->out, p->rows * p->depth) == SENTINEL);
-    clear(p);
-    nnc_kernels_for(p->dtype)->dense_bias(p->out, p->y, p->rows, p->cols, p->ld);
-    bits = close = true;
-    for (size_t i = 0; i < p->rows; i++) {
-        wide db = get(p->dtype, p->out, i);
-        bits &= db == lane_sum(p, fused, p->y, i * p->ld, NULL, 0, &exact, &scale);
-        close &= near(p, db, exact, scale, p->cols);
+    for (size_t i = 0; db && i < p->rows; i++) {
+        wide sum = get(p->dtype, db, i);
+        bits &= sum == lane_sum(p, fused, p->y, i * p->ld, NULL, 0, &exact, &scale);
+        close &= near(p, sum, exact, scale, p->cols);
     }
     CHECK(bits);
     CHECK(close);
-    CHECK(get(p->dtype, p->out, p->rows) == SENTINEL);
+    CHECK(get(p->dtype, p->db, db ? p->rows : 0) == SENTINEL);
 }
 
-/* Fills seen with what the four kernels give, padding included. */
+static void check_weights(problem *p)
+{
+    check_weights_and(p, p->db);
+    check_weights_and(p, NULL);
+}
+
+/* Fills seen with what the three kernels give, padding included. */
 static size_t all_outputs(problem *p, char *seen)
 {
     const nnc_kernels *kernels = nnc_kernels_for(p->dtype);
@@ -207,11 +229,11 @@ static size_t all_outputs(problem *p, char *seen)
         memcpy(seen + used, p->out, bytes);
         used += bytes;
     }
-    kernels->dense_weights(p->out, p->y, p->x, p->rows, p->depth, p->cols, p->ld);
+    kernels->dense_weights(p->out, p->db, p->y, p->x, p->rows, p->depth, p->cols, p->ld);
     memcpy(seen + used, p->out, bytes);
     used += bytes;
-    kernels->dense_bias(p->out, p->y, p->rows, p->cols, p->ld);
-    memcpy(seen + used, p->out, bytes);
+    bytes = p->rows * nnc_dtype_size(p->dtype);
+    memcpy(seen + used, p->db, bytes);
     return used + bytes;
 }
 
@@ -299,10 +321,30 @@ TEST(epilogues)
     for_each_isa(epilogues_dtype);
 }
 
+/* Inputs deeper than the first cache, which tiles take in parts, and more tiles than a group. */
+static void deep_dtype(nnc_dtype dtype)
+{
+    static const size_t rows[] = {3, 150}, depths[] = {650, 1400};
+    size_t lanes = NNC_LINE / nnc_dtype_size(dtype);
+    for (size_t i = 0; i < 4; i++) {
+        problem p = make_problem(dtype, rows[i / 2], depths[i % 2], (1 + i % 2) * lanes, 3 * lanes);
+        CASE("%s %s rows %zu depth %zu", nnc_cpu_info().isa, dtype_name(dtype), p.rows, p.depth);
+        check_forward(&p, NNC_ACT_RELU, true);
+        check_forward(&p, NNC_ACT_IDENTITY, false);
+        check_backward(&p, NNC_ACT_RELU);
+        free_problem(&p);
+    }
+}
+
+TEST(deep_inputs)
+{
+    for_each_isa(deep_dtype);
+}
+
 static void agree_shape(problem *p)
 {
     nnc_cpu cpu = nnc_cpu_info();
-    size_t bytes = 8 * p->rows * nnc_max(p->ld, p->depth) * nnc_dtype_size(p->dtype);
+    size_t bytes = p->rows * (7 * nnc_max(p->ld, p->depth) + 1) * nnc_dtype_size(p->dtype);
     char *first = NULL, *seen = malloc(bytes);
     if (!seen) abort();
     for (size_t i = 0; cpu.available[i]; i++) {
@@ -341,17 +383,18 @@ static void check_empty(nnc_dtype dtype)
     kernels->dense_forward(p.out, p.w, p.b, p.x, NNC_ACT_RELU, 0, 3, p.cols, p.ld);
     kernels->dense_forward(p.out, p.w, p.b, p.x, NNC_ACT_RELU, 5, 3, 0, p.ld);
     kernels->dense_backward(p.out, p.wt, p.x, NULL, NNC_ACT_IDENTITY, 0, 3, 5, p.cols, p.ld);
-    kernels->dense_weights(p.out, p.y, p.x, 0, 3, p.cols, p.ld);
-    kernels->dense_weights(p.out, p.y, p.x, 5, 0, p.cols, p.ld);
-    kernels->dense_bias(p.out, p.y, 0, p.cols, p.ld);
+    kernels->dense_weights(p.out, p.db, p.y, p.x, 0, 3, p.cols, p.ld);
+    kernels->dense_weights(p.out, NULL, p.y, p.x, 5, 0, p.cols, p.ld);
     CHECK(get(dtype, p.out, 0) == SENTINEL);
+    CHECK(get(dtype, p.db, 0) == SENTINEL);
     p.depth = 0;
     check_forward(&p, NNC_ACT_IDENTITY, true);
     check_forward(&p, NNC_ACT_IDENTITY, false);
     check_backward(&p, NNC_ACT_IDENTITY);
     p.depth = 3;
-    kernels->dense_weights(p.out, p.y, p.x, 5, 3, 0, p.ld);
+    kernels->dense_weights(p.out, p.db, p.y, p.x, 5, 3, 0, p.ld);
     for (size_t i = 0; i < 15; i++) CHECK(get(dtype, p.out, i) == 0);
+    for (size_t i = 0; i < 5; i++) CHECK(get(dtype, p.db, i) == 0);
     free_problem(&p);
 }
 
@@ -366,6 +409,7 @@ SUITE()
     RUN(backward);
     RUN(weights_and_bias);
     RUN(epilogues);
+    RUN(deep_inputs);
     RUN(fma_isas_agree);
     RUN(empty_sizes);
 }
