@@ -30,6 +30,8 @@
 #define v_load_part NNC_FN(v_load_part)
 #define v_store NNC_FN(v_store)
 #define v_store_part NNC_FN(v_store_part)
+#define at NNC_FN(at)
+#define put NNC_FN(put)
 #define v_set1 NNC_FN(v_set1)
 #define v_select NNC_FN(v_select)
 #define v_keep NNC_FN(v_keep)

@@ -1,26 +1,7 @@
 /* elementwise_tmpl.h - kernels that treat each element, or each lane of a sum, on its own:
  * functions, activations, classes, sums, and the steps on the parameter block.
  *
- * Each is a loop over whole vectors and one partial vector at the end. at() and put() hide which:
- * they move `count` elements, VLEN in all but the last round. */
-#define at NNC_FN(at)
-#define put NNC_FN(put)
-
-static NNC_ALWAYS_INLINE vreal at(const real *p, size_t count)
-{
-    return count == VLEN ? v_load(p) : v_load_part(p, count);
-}
-
-static NNC_ALWAYS_INLINE void put(real *p, vreal x, size_t count)
-{
-    if (count == VLEN)
-        v_store(p, x);
-    else
-        v_store_part(p, x, count);
-}
-
-#define NNC_FOR_VECTORS(i, count, n) \
-    for (size_t i = 0, count; count = nnc_min((n) - i, VLEN), i < (n); i += count)
+ * Each is a loop over whole vectors and one partial vector at the end. */
 
 /* ---------------------------------------------------------------------------- functions */
 
@@ -200,6 +181,3 @@ static void NNC_FN(update)(void *params_, const void *grads_, double rate, size_
     const real *grads = grads_;
     for (size_t i = 0; i < n; i++) params[i] -= (real)rate * grads[i];
 }
-
-#undef at
-#undef put

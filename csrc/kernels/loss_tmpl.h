@@ -86,9 +86,6 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(dl_mean_squared_error)(vreal p, vreal y)
         *sum = NNC_FN(fold_lanes)(parts);                                                       \
     }
 
-#define at NNC_FN(at)
-#define put NNC_FN(put)
-
 NNC_LOSS_LIST(NNC_DEFINE_LOSS)
 
 /* Cross-entropy after sigmoid, where p = sigmoid(z): -log p = softplus(-z), -log(1 - p) =
@@ -116,6 +113,3 @@ static void NNC_FN(loss_from_logits)(double *sum, void *dz_, void *y_hat_, const
     }
     *sum = NNC_FN(fold_lanes)(parts);
 }
-
-#undef at
-#undef put

@@ -2,9 +2,6 @@
  * each element is one chain in the order of the samples. Vector lanes are input features, so that
  * it needs its inputs by samples: see transpose. */
 
-#define at NNC_FN(at)
-#define put NNC_FN(put)
-
 /* The tile dw (rows, vectors) = dz x, whose last vector has `last` elements, or dw += dz x where
  * `resume`; or, where rate is not 0, dw = fma(-rate, dz x, dw). */
 static NNC_ALWAYS_INLINE void NNC_FN(outer_tile)(size_t rows, size_t vectors, real *dw,
@@ -94,6 +91,3 @@ static void NNC_FN(outer)(void *dw_, const void *dz_, const void *x_, size_t n_o
         }
     }
 }
-
-#undef at
-#undef put

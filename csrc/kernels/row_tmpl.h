@@ -1,9 +1,6 @@
 /* row_tmpl.h - a layer's output for one sample. Vector lanes are inputs: VLEN dot products at a
  * time, whose lanes are then folded together into one vector of results. */
 
-#define at NNC_FN(at)
-#define put NNC_FN(put)
-
 /* sums (VLEN): each vector's lanes folded, upper half onto lower; the result is sums[0]. */
 #define NNC_FOLD_STEP(h)                                                           \
     if ((h) < VLEN) {                                                              \
@@ -67,5 +64,3 @@ static void NNC_FN(dense_row)(void *a_, const void *w_, const void *b_, const vo
 
 #undef NNC_ROW_GROUP
 #undef NNC_FOLD_STEP
-#undef at
-#undef put

@@ -1,9 +1,6 @@
 /* softmax_tmpl.h - softmax over the rows of z (n_out, cols), and its cross-entropy. Vector lanes
  * are samples. */
 
-#define at NNC_FN(at)
-#define put NNC_FN(put)
-
 /* The largest row of each lane, and which row it is: the first of equals. */
 static NNC_ALWAYS_INLINE vreal NNC_FN(column_maximum)(vint *index, const real *z, size_t n_out,
                                                       size_t ld, size_t count)
@@ -76,6 +73,3 @@ static void NNC_FN(softmax_loss)(double *sum, void *hit_, void *z_, const void *
     }
     *sum = NNC_FN(fold_lanes)(parts);
 }
-
-#undef at
-#undef put

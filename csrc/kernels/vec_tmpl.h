@@ -67,6 +67,24 @@ static NNC_ALWAYS_INLINE void v_store_part(real *p, vreal x, size_t n)
 #endif
 }
 
+/* The next `count` elements, VLEN or fewer. */
+static NNC_ALWAYS_INLINE vreal at(const real *p, size_t count)
+{
+    return count == VLEN ? v_load(p) : v_load_part(p, count);
+}
+
+static NNC_ALWAYS_INLINE void put(real *p, vreal x, size_t count)
+{
+    if (count == VLEN)
+        v_store(p, x);
+    else
+        v_store_part(p, x, count);
+}
+
+/* A loop over n elements, `count` at a time: VLEN in all but the last round. */
+#define NNC_FOR_VECTORS(i, count, n) \
+    for (size_t i = 0, count; count = nnc_min((n) - i, VLEN), i < (n); i += count)
+
 /* x in every lane; x - 0 is x for every x, -0 and NaN included. */
 static NNC_ALWAYS_INLINE vreal v_set1(real x)
 {
