@@ -98,18 +98,32 @@ size_t nnc_dtype_size(nnc_dtype dtype);
 
 /* --------------------------------------------------------------------------- the network */
 
+typedef enum { NNC_DENSE, NNC_DROPOUT, NNC_LAYER_NORM, NNC_BATCH_NORM } nnc_layer_kind;
+
+/* A dense layer, or one that leaves the width as it is (n_in = n_out, no activation):
+ *
+ *   dropout      while training each element is 0 with probability `rate`, or else divided by
+ *                1 - rate
+ *   layer norm   each sample's features: (x - mean) / sqrt(variance + epsilon) * gamma + beta
+ *   batch norm   each feature over the samples of a batch, likewise; for predictions by the
+ *                running mean and variance, which each step moves to momentum * old +
+ *                (1 - momentum) * the batch's */
 typedef struct {
     size_t n_in, n_out;
     nnc_activation activation;
     bool has_bias;
-    size_t w, b; /* offsets of W and b in the parameter block; set by nnc_net_init */
+    nnc_layer_kind kind;
+    double rate, epsilon, momentum;
+    size_t w, b;  /* offsets of W and b, or gamma and beta, in the parameter block; set by */
+    size_t state; /* nnc_net_init, as that of the running mean and variance behind n_params */
 } nnc_layer;
 
-/* The parameters of a network lie in one block of n_params elements: W1, b1, W2, b2, … */
+/* The parameters of a network lie in one block: W1, b1, W2, b2, … (n_params), which training
+ * follows the gradients of; then what it only keeps up to date (n_state). */
 typedef struct {
     nnc_layer *layers; /* borrowed */
     size_t n_layers;
-    size_t n_params;
+    size_t n_params, n_state;
 } nnc_net;
 
 /* NNC_ERR_SOFTMAX unless softmax stands only where it may: at the output, with
@@ -244,13 +258,41 @@ typedef struct {
     size_t every;
 } nnc_monitor;
 
+/* X(enumerator suffix, C type, NumPy's name): what x may be made of in batches. */
+#define NNC_ELEMENT_LIST(X)    \
+    X(REAL, void, "")          \
+    X(F32, float, "float32")   \
+    X(F64, double, "float64")  \
+    X(I8, int8_t, "int8")      \
+    X(U8, uint8_t, "uint8")    \
+    X(I16, int16_t, "int16")   \
+    X(U16, uint16_t, "uint16") \
+    X(I32, int32_t, "int32")   \
+    X(U32, uint32_t, "uint32") \
+    X(I64, int64_t, "int64")   \
+    X(U64, uint64_t, "uint64")
+#define NNC_ELEMENT_ENUMERATOR(suffix, ...) NNC_ELEMENT_##suffix,
+typedef enum { NNC_ELEMENT_LIST(NNC_ELEMENT_ENUMERATOR) NNC_ELEMENT_COUNT } nnc_element;
+
 /* Training data, read through strides counted in elements, so that samples may be rows or columns:
- * x (n_in, m), y (n_out, m). */
+ * x (n_in, m), y (n_out, m). The rest is for nnc_fit and nnc_predict alone, and may be 0. */
 typedef struct {
     const void *x, *y;
     ptrdiff_t x_feature, x_sample, y_feature, y_sample; /* strides */
     size_t m;
+    nnc_element x_type;     /* NNC_ELEMENT_REAL: the dtype of the network */
+    double x_scale;         /* where not 0, each x counts as x * x_scale, rounded to the dtype */
+    const int64_t *classes; /* (m): instead of y, which is then 1 for each sample's class, else 0 */
+    double smoothing;       /* y counts as y (1 - smoothing) + smoothing / n_out */
+    const double *weights;  /* (m): of the samples in the loss; NULL: all 1 */
 } nnc_data;
+
+/* Work space that a caller keeps from call to call; {0} at first. */
+typedef struct {
+    void *block;
+    size_t size;
+} nnc_memory;
+void nnc_memory_free(nnc_memory *memory);
 
 /* Full-batch gradient descent. */
 typedef struct {
@@ -273,13 +315,28 @@ typedef struct {
 nnc_status nnc_train(const nnc_training *training, void *params, double *cost, double *accuracy,
                      size_t *done);
 
+/* Parameters [start, start + n) that a step treats in their own way. */
+typedef struct {
+    size_t start, n;
+    bool frozen;     /* they stay as they are */
+    double l1, l2;   /* what the loss gets: l1 sum |p| + l2 sum p^2 / 2 */
+    double decay;    /* p -= learning_rate * decay * p before the step */
+    double max_norm; /* where not 0: rows of row_length elements are scaled down to that length */
+    size_t row_length;
+} nnc_range;
+
 /* A step on the sum of gradients over a batch, divided by what makes the loss a mean. SGD: params
  * -= learning_rate * grads. Adam: Kingma and Ba, "Adam: a method for stochastic optimization"
  * (2015), algorithm 1. */
 typedef struct {
     nnc_optimizer optimizer;
     double learning_rate;
-    double beta_1, beta_2, epsilon; /* of Adam */
+    double beta_1, beta_2, epsilon, momentum, rho; /* of those that know them */
+    const nnc_range *ranges; /* in order, and without overlap; NULL: nothing special anywhere */
+    size_t n_ranges;
+    double clip_value, clip_norm; /* of the gradients; 0: none */
+    double average_decay;         /* where not 0, average = decay average + (1 - decay) params */
+    void *average;                /* (n_params) */
     void *state;    /* (nnc_optimizer_state, n_params), zeros at the start; it and steps go on */
     uint64_t steps; /* from call to call */
 } nnc_stepper;
@@ -292,8 +349,13 @@ typedef struct {
     nnc_data data;
     size_t epochs, batch; /* batch: at least 1; the last one of an epoch may have fewer samples */
     nnc_stepper *stepper;
-    nnc_rng *shuffle; /* where not NULL, the samples change places before each epoch */
-    size_t n_threads; /* as in nnc_training */
+    const double *rates; /* (epochs, n_rates): learning rates instead of the stepper's, or NULL; */
+    size_t n_rates;      /* 1, or the number of steps in an epoch. Callbacks may change them */
+    nnc_rng *shuffle;    /* where not NULL, the samples change places before each epoch */
+    uint64_t seed;       /* of dropout; it counts the stepper's steps */
+    void *outputs;       /* (m, n_out): the output for each sample, before its step; or NULL */
+    size_t n_threads;    /* as in nnc_training */
+    nnc_memory *memory;  /* or NULL */
     nnc_monitor monitor;
 } nnc_fitting;
 

@@ -59,6 +59,28 @@ nnc_status nnc_arena_allocate(nnc_arena *arena)
     return NNC_OK;
 }
 
+nnc_status nnc_arena_allocate_in(nnc_arena *arena, nnc_memory *memory)
+{
+    if (!memory) return nnc_arena_allocate(arena);
+    if (arena->overflow) return NNC_ERR_SIZE;
+    if (!memory->block || memory->size < arena->size) {
+        nnc_arena larger = *arena;
+        nnc_status status = nnc_arena_allocate(&larger);
+        if (status != NNC_OK) return status;
+        nnc_memory_free(memory);
+        *memory = (nnc_memory){.block = larger.block, .size = larger.size};
+    }
+    arena->block = memory->block;
+    arena->borrowed = true;
+    return NNC_OK;
+}
+
+void nnc_memory_free(nnc_memory *memory)
+{
+    free(memory->block);
+    *memory = (nnc_memory){0};
+}
+
 void *nnc_arena_take(nnc_arena *arena, size_t a, size_t b, size_t c)
 {
     void *piece = arena->block + arena->used;
@@ -76,7 +98,7 @@ void *nnc_arena_piece(nnc_arena *arena, size_t a, size_t b, size_t c)
 
 void nnc_arena_free(nnc_arena *arena)
 {
-    free(arena->block);
+    if (!arena->borrowed) free(arena->block);
     *arena = (nnc_arena){0};
 }
 

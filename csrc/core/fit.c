@@ -271,7 +271,7 @@ nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, doubl
     nnc_status status = nnc_check_softmax(net, fitting->loss);
     if (status != NNC_OK) return status;
     lay_out(&r, &arena);
-    status = nnc_arena_allocate(&arena);
+    status = nnc_arena_allocate_in(&arena, fitting->memory);
     if (status != NNC_OK) return status;
     lay_out(&r, &arena);
     for (size_t i = 0; fitting->shuffle && i < fitting->data.m; i++) r.order[i] = i;
