@@ -252,9 +252,8 @@ typedef struct {
     void *context;
     nnc_status (*poll)(void *context, size_t epoch, double cost); /* about every 30 ms */
     /* after the update of every epoch that `every` divides; accuracy is NaN where no history of it
-     * is kept; params is valid during the call */
-    nnc_status (*at_epoch)(void *context, size_t epoch, double cost, double accuracy,
-                           const void *params);
+     * is kept; params is valid during the call, which may change them */
+    nnc_status (*at_epoch)(void *context, size_t epoch, double cost, double accuracy, void *params);
     size_t every;
 } nnc_monitor;
 
@@ -352,6 +351,7 @@ typedef struct {
     const double *rates; /* (epochs, n_rates): learning rates instead of the stepper's, or NULL; */
     size_t n_rates;      /* 1, or the number of steps in an epoch. Callbacks may change them */
     nnc_rng *shuffle;    /* where not NULL, the samples change places before each epoch */
+    size_t first_epoch;  /* so many epochs went before, each with its shuffle */
     uint64_t seed;       /* of dropout; it counts the stepper's steps */
     void *outputs;       /* (m, n_out): the output for each sample, before its step; or NULL */
     size_t n_threads;    /* as in nnc_training */

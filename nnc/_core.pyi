@@ -78,10 +78,30 @@ def shutdown_threads() -> bool: ...
 @final
 class Engine:
     def __new__(
-        cls, layers: Sequence[tuple[int, int, str, bool]], loss: str, dtype: str
+        cls,
+        layers: Sequence[
+            tuple[int, int, str, bool] | tuple[int, int, str, bool, str, float, float, float]
+        ],
+        loss: str,
+        dtype: str,
     ) -> Engine: ...
     @property
     def params(self) -> _Array: ...
+    @property
+    def average(self) -> _Array | None: ...
+    @property
+    def steps(self) -> int: ...
+    def layout(self) -> tuple[list[tuple[int, int, int]], int]: ...
+    def optimizer_state(self, optimizer: str, /) -> _Array: ...
+    def resume(
+        self,
+        optimizer: str,
+        state: npt.ArrayLike,
+        steps: int,
+        average: npt.ArrayLike | None,
+        /,
+    ) -> None: ...
+    def forget(self) -> None: ...
     def fit(
         self,
         X: npt.ArrayLike,
@@ -95,6 +115,22 @@ class Engine:
         epsilon: float = 1e-8,
         seed: int | npt.NDArray[np.uint32] | None = None,
         n_threads: int = 1,
-        callback: Callable[[int, float, float, _Array], object] | None = None,
+        callback: Callable[[int, float, float], object] | None = None,
+        *,
+        momentum: float = 0.0,
+        rho: float = 0.9,
+        clip_value: float = 0.0,
+        clip_norm: float = 0.0,
+        average_decay: float = 0.0,
+        loss_parameter: float = 0.0,
+        smoothing: float = 0.0,
+        x_scale: float = 0.0,
+        ranges: Sequence[tuple[int, int, bool, float, float, float, float, int]] = (),
+        rates: _Array | None = None,
+        weights: npt.ArrayLike | None = None,
+        outputs: _Array | None = None,
+        dropout_seed: int = 0,
+        first_epoch: int = 0,
+        progress: Callable[[int, float], object] | None = None,
     ) -> tuple[_Array, _Array]: ...
     def predict(self, X: npt.ArrayLike, /, n_threads: int = 1) -> _Array: ...

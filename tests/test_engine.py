@@ -229,10 +229,14 @@ def test_adam_recovers_from_divergence():
 # ----------------------------------------------------------------- callbacks and interruption
 
 
-def test_the_callback_sees_each_epoch_and_may_keep_its_parameters():
+def test_the_callback_sees_each_epoch_and_its_parameters():
     X, Y, params = problem(WIDE, CCE, 100)
     ours, seen = engine(WIDE, CCE, params), []
-    cost, accuracy = ours.fit(X, Y, epochs=4, callback=lambda *args: seen.append(args))
+
+    def callback(*args):
+        seen.append((*args, ours.params.copy()))
+
+    cost, accuracy = ours.fit(X, Y, epochs=4, callback=callback)
     assert [args[:3] for args in seen] == [
         (i, c, a) for i, (c, a) in enumerate(zip(cost, accuracy, strict=True))
     ]
@@ -240,8 +244,30 @@ def test_the_callback_sees_each_epoch_and_may_keep_its_parameters():
         again = engine(WIDE, CCE, params)
         again.fit(X, Y, epochs=epoch + 1)
         assert (again.params == values).all()
-    seen[-1][3][:] = 0
-    assert (ours.params != 0).any()
+
+
+@pytest.mark.parametrize("batch_size", [32, 100])
+def test_the_callback_may_change_the_parameters(batch_size):
+    X, Y, params = problem(WIDE, CCE, 100)
+    ours, again = engine(WIDE, CCE, params), engine(WIDE, CCE, params)
+
+    def callback(*_):
+        ours.params[:] *= 0.5
+
+    ours.fit(X, Y, epochs=3, batch_size=batch_size, callback=callback)
+    for _ in range(3):
+        again.fit(X, Y, batch_size=batch_size)
+        again.params[:] *= 0.5
+    assert (ours.params == again.params).all()
+
+
+def test_first_epoch_goes_on_with_the_shuffles():
+    X, Y, params = problem(WIDE, CCE, 100)
+    ours, again = engine(WIDE, CCE, params), engine(WIDE, CCE, params)
+    ours.fit(X, Y, epochs=5, seed=3)
+    again.fit(X, Y, epochs=2, seed=3)
+    again.fit(X, Y, epochs=3, seed=3, first_epoch=2)
+    assert (ours.params == again.params).all()
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -393,13 +419,46 @@ def test_a_fit_that_begins_while_the_inputs_of_another_are_read():
     assert (ours.params == again.params).all()
 
 
-def test_predictions_in_a_callback_are_of_the_params_before():
+def test_predictions_in_a_callback_are_of_the_params_after_its_epoch():
     X, Y, params = problem(WIDE, CCE, 100)
-    ours, seen = engine(WIDE, CCE, params), []
-    expected = ours.predict(X)
+    ours, again, seen = engine(WIDE, CCE, params), engine(WIDE, CCE, params), []
     ours.fit(X, Y, epochs=2, callback=lambda *_: seen.append(ours.predict(X)))
-    assert all((Y_hat == expected).all() for Y_hat in seen)
-    assert (ours.predict(X) != expected).any()
+    for Y_hat in seen:
+        again.fit(X, Y)
+        assert (again.predict(X) == Y_hat).all()
+
+
+def test_another_thread_may_not_predict_while_one_trains():
+    X, Y, params = problem(WIDE, CCE, 100)
+    ours, errors = engine(WIDE, CCE, params), []
+
+    def work():
+        for call in (lambda: ours.predict(X), lambda: ours.predict(X[0]), lambda: ours.average):
+            with pytest.raises(RuntimeError, match="another thread trains this network") as caught:
+                call()
+            errors.append(caught.value)
+
+    def callback(*_):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    ours.fit(X, Y, callback=callback)
+    assert len(errors) == 3
+
+
+def test_the_optimizer_goes_on_from_its_copied_state():
+    X, Y, params = problem(WIDE, CCE, 100)
+    ours, again = engine(WIDE, CCE, params), engine(WIDE, CCE, params)
+    ours.fit(X, Y, epochs=2, **ADAM)
+    again.params[:] = ours.params
+    again.resume("adam", ours.optimizer_state("adam"), ours.steps, None)
+    for network in (ours, again):
+        network.fit(X, Y, epochs=2, **ADAM)
+    assert (ours.params == again.params).all()
+    with pytest.raises(ValueError, match="state: expected shape"):
+        again.resume("adam", ours.optimizer_state("adam")[1:], 1, None)
+    assert (again.optimizer_state("adam") == ours.optimizer_state("adam")).all()
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])

@@ -132,7 +132,7 @@ EXPECTED = "fit: expected epochs >= 0, batch_size >= 1, n_threads >= 1, a finite
         ({"seed": []}, ValueError, "Seed must be non-empty"),
         ({"seed": "seed"}, (ValueError, TypeError), None),
         ({"callback": 3}, TypeError, "not callable"),
-        ({"momentum": 0.9}, TypeError, "momentum"),
+        ({"momentun": 0.9}, TypeError, "momentun"),
         ({"X": X[0]}, ValueError, r"X: expected shape \(any, 3\), got \(3,\): .*reshape\(1, -1\)"),
         ({"X": X.T}, ValueError, r"X: expected shape \(any, 3\), got \(3, 37\): pass X.T"),
         ({"X": X[:, :2]}, ValueError, r"X: expected shape \(any, 3\), got \(37, 2\)"),

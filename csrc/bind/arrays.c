@@ -92,6 +92,74 @@ bool nnc_read_inputs_as(nnc_input *inputs, size_t n, nnc_dtype dtype)
     return read_all(inputs, n) && convert_all(inputs, n, dtype);
 }
 
+/* What the core reads as it is; NNC_ELEMENT_COUNT for what it doesn't. */
+static nnc_element element_of(PyArrayObject *array)
+{
+    static const int numbers[NNC_ELEMENT_COUNT] = {NPY_VOID,   NPY_FLOAT32, NPY_FLOAT64, NPY_INT8,
+                                                   NPY_UINT8,  NPY_INT16,   NPY_UINT16,  NPY_INT32,
+                                                   NPY_UINT32, NPY_INT64,   NPY_UINT64};
+    if (!PyArray_ISALIGNED(array) || !PyArray_ISNOTSWAPPED(array)) return NNC_ELEMENT_COUNT;
+    for (int i = 0; i < PyArray_NDIM(array); i++)
+        if (PyArray_STRIDE(array, i) % PyArray_ITEMSIZE(array)) return NNC_ELEMENT_COUNT;
+    int i = NNC_ELEMENT_F32;
+    while (i < NNC_ELEMENT_COUNT && !PyArray_EquivTypenums(numbers[i], PyArray_TYPE(array))) i++;
+    return (nnc_element)i;
+}
+
+bool nnc_read_samples(nnc_input *x, nnc_dtype dtype, nnc_data *data)
+{
+    if (!read_all(x, 1)) return false;
+    data->x_type = NNC_ELEMENT_REAL;
+    if (PyArray_TYPE(x->array) != type_numbers[dtype]) data->x_type = element_of(x->array);
+    if (data->x_type == NNC_ELEMENT_COUNT || data->x_type == NNC_ELEMENT_REAL) {
+        data->x_type = NNC_ELEMENT_REAL;
+        if (!convert(x, dtype)) return false;
+    }
+    if (PyArray_NDIM(x->array) != 2) return true; /* the caller refuses it */
+    npy_intp item = PyArray_ITEMSIZE(x->array);
+    data->x = PyArray_DATA(x->array);
+    data->x_sample = PyArray_STRIDE(x->array, 0) / item;
+    data->x_feature = PyArray_STRIDE(x->array, 1) / item;
+    data->m = (size_t)PyArray_DIM(x->array, 0);
+    return true;
+}
+
+bool nnc_read_labels(nnc_input *y, nnc_dtype dtype, bool *classes)
+{
+    if (!read_all(y, 1)) return false;
+    *classes = PyArray_NDIM(y->array) == 1 && PyArray_TYPE(y->array) == NPY_INT64;
+    if (!*classes) return convert(y, dtype);
+    PyArray_Descr *descr = PyArray_DescrFromType(NPY_INT64);
+    PyObject *array = PyArray_FromArray(y->array, descr, NPY_ARRAY_CARRAY_RO);
+    Py_SETREF(y->array, (PyArrayObject *)array);
+    return array != NULL;
+}
+
+bool nnc_expect_classes(const nnc_input *y, npy_intp m, npy_intp n_classes)
+{
+    if (!nnc_expect_vector(y, m)) return false;
+    const npy_int64 *classes = PyArray_DATA(y->array);
+    for (npy_intp i = 0; i < m; i++) {
+        if (classes[i] >= 0 && classes[i] < n_classes) continue;
+        PyErr_Format(PyExc_ValueError, "%s: expected classes from 0 to %zd, got %lld in row %zd",
+                     y->name, (Py_ssize_t)n_classes - 1, (long long)classes[i], (Py_ssize_t)i);
+        return false;
+    }
+    return true;
+}
+
+void nnc_attach_labels(nnc_data *data, PyArrayObject *y, bool classes)
+{
+    if (classes) {
+        data->classes = PyArray_DATA(y);
+        return;
+    }
+    npy_intp item = PyArray_ITEMSIZE(y);
+    data->y = PyArray_DATA(y);
+    data->y_sample = PyArray_STRIDE(y, 0) / item;
+    data->y_feature = PyArray_STRIDE(y, 1) / item;
+}
+
 void nnc_release_inputs(nnc_input *inputs, size_t n)
 {
     for (size_t i = 0; i < n; i++) Py_CLEAR(inputs[i].array);
@@ -142,6 +210,17 @@ bool nnc_expect_matrix(const nnc_input *input, npy_intp rows, npy_intp cols)
     else
         PyErr_Format(PyExc_ValueError, "%s: expected shape %s, got %U", input->name, expected, got);
     Py_DECREF(got);
+    return false;
+}
+
+bool nnc_expect_vector(const nnc_input *input, npy_intp n)
+{
+    if (PyArray_NDIM(input->array) == 1 && PyArray_DIM(input->array, 0) == n) return true;
+    PyObject *got = shape_text(input->array);
+    if (got)
+        PyErr_Format(PyExc_ValueError, "%s: expected shape (%zd,), got %U", input->name,
+                     (Py_ssize_t)n, got);
+    Py_XDECREF(got);
     return false;
 }
 

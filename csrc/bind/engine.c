@@ -1,37 +1,16 @@
 /* engine.c - the type Engine: a network with parameters of its own, which trains in batches and
  * predicts. Rows are samples. */
-#include "bind/module.h"
-
-typedef struct {
-    PyObject ob_base;
-    nnc_layer *layers;
-    nnc_net net;
-    nnc_loss loss;
-    nnc_dtype dtype;
-    void *params; /* (n_params), on a cache line: `params` are views of it */
-    nnc_predictor *predictor;
-    nnc_stepper stepper;
-    bool fitting, predicting; /* a thread without the GIL works on params, on the predictor */
-} engine;
-
-static npy_intp n_in(const engine *self)
-{
-    return (npy_intp)self->layers[0].n_in;
-}
-
-static npy_intp n_out(const engine *self)
-{
-    return (npy_intp)self->layers[self->net.n_layers - 1].n_out;
-}
+#include "bind/engine.h"
 
 PyDoc_STRVAR(
     engine_doc,
     "Engine(layers, loss, dtype)\n--\n\n"
-    "A network of (n_in, n_out, activation, has_bias) layers, whose parameters start at 0.\n"
+    "A network of layers, whose parameters start at 0.\n"
     "\n"
-    "activation: one of ACTIVATIONS, or softmax in the last layer. loss:\n"
-    "binary_cross_entropy, categorical_cross_entropy (with softmax), mean_squared_error or\n"
-    "sum_of_squares. dtype: float32 or float64.");
+    "layers: tuples (n_in, n_out, activation, has_bias), or with more: (…, kind, rate, epsilon,\n"
+    "momentum), where kind is dense, dropout, layer_norm or batch_norm. activation: one of\n"
+    "ACTIVATIONS, or softmax or log_softmax in the last layer. loss: one of LOSSES. dtype:\n"
+    "float32 or float64.");
 
 static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -41,7 +20,7 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oss:Engine", names, &layers, &loss_name,
                                      &dtype_name))
         return NULL;
-    engine *self = (engine *)type->tp_alloc(type, 0);
+    nnc_engine *self = (nnc_engine *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     size_t n_layers;
     if (!nnc_find_dtype(dtype_name, &self->dtype) || !nnc_find_loss(loss_name, &self->loss))
@@ -51,7 +30,7 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         !nnc_check(nnc_check_softmax(&self->net, self->loss)) ||
         !nnc_check(nnc_predictor_new(&self->predictor, &self->net, self->dtype)))
         goto fail;
-    self->params = nnc_new_block(self->dtype, self->net.n_params);
+    self->params = nnc_new_block(self->dtype, nnc_engine_size(self));
     if (self->params) return (PyObject *)self;
     PyErr_NoMemory();
 fail:
@@ -61,219 +40,198 @@ fail:
 
 static void engine_dealloc(PyObject *object)
 {
-    engine *self = (engine *)object;
+    nnc_engine *self = (nnc_engine *)object;
     PyTypeObject *type = Py_TYPE(object);
     nnc_predictor_free(self->predictor);
-    nnc_free_block(self->stepper.state);
+    nnc_memory_free(&self->memory);
+    nnc_engine_forget(self);
     nnc_free_block(self->params);
     PyMem_Free(self->layers);
     type->tp_free(object);
     Py_DECREF(type);
 }
 
-static PyObject *engine_params(PyObject *object, void *Py_UNUSED(closure))
+bool nnc_engine_is_free(const nnc_engine *self, const char *method)
 {
-    engine *self = (engine *)object;
-    return nnc_view(self->dtype, (npy_intp)self->net.n_params, self->params, object);
+    if (self->fitter == 0 || self->fitter == PyThread_get_thread_ident()) return true;
+    PyErr_Format(PyExc_RuntimeError, "%s: another thread trains this network", method);
+    return false;
 }
 
-/* ---------------------------------------------------------------------------------- fit */
+/* Also while a callback of the training's own thread runs. */
+static bool is_idle(const nnc_engine *self, const char *method)
+{
+    if (self->fitter == 0) return true;
+    PyErr_Format(PyExc_RuntimeError, "%s: this network is being trained", method);
+    return false;
+}
 
-PyDoc_STRVAR(
-    fit_doc,
-    "fit($self, /, X, Y, epochs=1, batch_size=32, optimizer='sgd', learning_rate=0.01,\n"
-    "    beta_1=0.9, beta_2=0.999, epsilon=1e-8, seed=None, n_threads=1, callback=None)\n"
-    "--\n\n"
-    "Gradient descent in batches on X (m, n_in) and Y (m, n_out).\n\n"
-    "optimizer: sgd, or adam, whose state lasts from call to call. Where seed is not None,\n"
-    "the samples change places before each epoch as numpy.random.RandomState(seed).shuffle\n"
-    "moves them. callback(epoch, cost, accuracy, params) after each epoch, with a copy of\n"
-    "params; True from it stops.\n\n"
-    "Returns cost and accuracy (float64 arrays), an entry an epoch: means over its batches,\n"
-    "each seen before its step. FloatingPointError where they diverge: params are then\n"
-    "those at the start of the last epoch whose cost was finite, and adam starts anew.");
+void nnc_engine_forget(nnc_engine *self)
+{
+    nnc_free_block(self->stepper.state);
+    nnc_free_block(self->stepper.average);
+    self->stepper = (nnc_stepper){0};
+}
 
-static bool prepare_stepper(engine *self, nnc_optimizer optimizer)
+bool nnc_engine_prepare(nnc_engine *self, nnc_optimizer optimizer)
 {
     nnc_stepper *s = &self->stepper;
-    if (s->steps > 0 && s->optimizer == optimizer) return true;
+    if (s->state && s->optimizer == optimizer) return true;
     void *state = nnc_new_block(self->dtype, nnc_optimizer_state(optimizer) * self->net.n_params);
     if (!state) {
         PyErr_NoMemory();
         return false;
     }
     nnc_free_block(s->state);
-    *s = (nnc_stepper){.optimizer = optimizer, .state = state};
+    *s = (nnc_stepper){.optimizer = optimizer, .state = state, .average = s->average};
     return true;
 }
 
-static PyObject *engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
+/* ----------------------------------------------------------------------------- attributes */
+
+static PyObject *engine_params(PyObject *object, void *Py_UNUSED(closure))
 {
-    static char *names[] = {
-        "X",      "Y",      "epochs",  "batch_size", "optimizer", "learning_rate",
-        "beta_1", "beta_2", "epsilon", "seed",       "n_threads", "callback",
-        NULL};
-    engine *self = (engine *)object;
-    nnc_input in[] = {{.name = "X", .strided = true}, {.name = "Y", .strided = true}};
-    Py_ssize_t epochs = 1, batch = 32, n_threads = 1;
-    const char *optimizer_name = "sgd";
-    double rate = 0.01, beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-8;
-    PyObject *seed = Py_None, *callback = Py_None, *result = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|nnsddddOnO:fit", names, &in[0].object,
-                                     &in[1].object, &epochs, &batch, &optimizer_name, &rate,
-                                     &beta_1, &beta_2, &epsilon, &seed, &n_threads, &callback))
-        return NULL;
+    nnc_engine *self = (nnc_engine *)object;
+    return nnc_view(self->dtype, (npy_intp)nnc_engine_size(self), self->params, object);
+}
+
+/* A copy: the block itself is freed when the optimizer starts anew. */
+static PyObject *copy_of(const nnc_engine *self, const void *block, size_t n)
+{
+    npy_intp size = (npy_intp)n;
+    PyArrayObject *copy = nnc_new_array(self->dtype, 1, &size);
+    if (copy) memcpy(PyArray_DATA(copy), block, n * nnc_dtype_size(self->dtype));
+    return (PyObject *)copy;
+}
+
+static PyObject *engine_average(PyObject *object, void *Py_UNUSED(closure))
+{
+    nnc_engine *self = (nnc_engine *)object;
+    if (!nnc_engine_is_free(self, "average")) return NULL;
+    if (!self->stepper.average) Py_RETURN_NONE;
+    return copy_of(self, self->stepper.average, self->net.n_params);
+}
+
+static PyObject *engine_steps(PyObject *object, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLongLong(((nnc_engine *)object)->stepper.steps);
+}
+
+PyDoc_STRVAR(
+    layout_doc,
+    "layout($self, /)\n--\n\n"
+    "([(offset of W or gamma, offset of b or beta, offset of the running statistics), …],\n"
+    "number of parameters with gradients), in the block of params.");
+
+static PyObject *engine_layout(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    nnc_engine *self = (nnc_engine *)object;
+    PyObject *offsets = PyList_New((Py_ssize_t)self->net.n_layers);
+    for (size_t i = 0; offsets && i < self->net.n_layers; i++) {
+        const nnc_layer *layer = &self->layers[i];
+        PyObject *item = Py_BuildValue("nnn", (Py_ssize_t)layer->w, (Py_ssize_t)layer->b,
+                                       (Py_ssize_t)layer->state);
+        if (!item) {
+            Py_DECREF(offsets);
+            return NULL;
+        }
+        PyList_SET_ITEM(offsets, (Py_ssize_t)i, item);
+    }
+    return offsets ? Py_BuildValue("Nn", offsets, (Py_ssize_t)self->net.n_params) : NULL;
+}
+
+PyDoc_STRVAR(optimizer_state_doc,
+             "optimizer_state($self, optimizer, /)\n--\n\n"
+             "A copy of what that optimizer remembers: blocks like the parameters, one after the\n"
+             "other. Zeros where another one was at work.");
+
+static PyObject *engine_optimizer_state(PyObject *object, PyObject *name)
+{
+    nnc_engine *self = (nnc_engine *)object;
     nnc_optimizer optimizer;
-    nnc_rng rng;
-    if (!nnc_find_optimizer(optimizer_name, &optimizer)) return NULL;
-    if (epochs < 0 || batch < 1 || n_threads < 1 || !(rate > 0) || !Py_IS_FINITE(rate) ||
-        !(beta_1 >= 0 && beta_1 < 1) || !(beta_2 >= 0 && beta_2 < 1) || !(epsilon >= 0)) {
-        PyErr_SetString(PyExc_ValueError,
-                        "fit: expected epochs >= 0, batch_size >= 1, n_threads >= 1, a finite "
-                        "learning_rate > 0, beta_1 and beta_2 in [0, 1), epsilon >= 0");
+    const char *text = PyUnicode_AsUTF8(name);
+    if (!text || !nnc_find_optimizer(text, &optimizer) || !is_idle(self, "optimizer_state") ||
+        !nnc_engine_prepare(self, optimizer))
         return NULL;
-    }
-    if (seed != Py_None && !nnc_seed_rng(&rng, seed)) return NULL;
-    if (!nnc_read_inputs_as(in, 2, self->dtype)) return NULL;
-    npy_intp m = PyArray_NDIM(in[0].array) > 0 ? PyArray_DIM(in[0].array, 0) : 0;
-    PyArrayObject *cost = nnc_new_array(NNC_F64, 1, &epochs);
-    PyArrayObject *accuracy = nnc_new_array(NNC_F64, 1, &epochs);
-    if (!cost || !accuracy || !nnc_expect_matrix(&in[0], -1, n_in(self)) ||
-        !nnc_expect_matrix(&in[1], m, n_out(self)))
-        goto done;
-    /* not before the inputs are read: that may let other threads run */
-    if (self->fitting) {
-        PyErr_SetString(PyExc_RuntimeError, "fit: another thread trains this network");
-        goto done;
-    }
-    if (!prepare_stepper(self, optimizer)) goto done;
-
-    nnc_stepper *s = &self->stepper;
-    s->learning_rate = rate;
-    s->beta_1 = beta_1;
-    s->beta_2 = beta_2;
-    s->epsilon = epsilon;
-    nnc_python_monitor monitor = {.at_epoch = callback == Py_None ? NULL : callback,
-                                  .dtype = self->dtype,
-                                  .n_params = (npy_intp)self->net.n_params,
-                                  .size = self->net.n_params * nnc_dtype_size(self->dtype)};
-    nnc_fitting fitting = {.net = &self->net,
-                           .dtype = self->dtype,
-                           .loss = self->loss,
-                           .data = nnc_rows(in[0].array, in[1].array),
-                           .epochs = (size_t)epochs,
-                           .batch = (size_t)batch,
-                           .stepper = s,
-                           .shuffle = seed == Py_None ? NULL : &rng,
-                           .n_threads = (size_t)n_threads,
-                           .monitor = nnc_monitor_of(&monitor, 1)};
-    size_t written;
-    self->fitting = true;
-    monitor.thread = PyEval_SaveThread();
-    nnc_status status =
-        nnc_fit(&fitting, self->params, PyArray_DATA(cost), PyArray_DATA(accuracy), &written);
-    PyEval_RestoreThread(monitor.thread);
-    self->fitting = false;
-    if (status == NNC_DIVERGED) s->steps = 0; /* the state may not be finite either */
-    if (monitor.failed || !nnc_check(status)) goto done;
-    if (status == NNC_DIVERGED)
-        PyErr_Format(PyExc_FloatingPointError,
-                     "fit: training diverged: the cost or the parameters are not finite in epoch "
-                     "%zu; try a smaller learning_rate",
-                     written);
-    else
-        result = Py_BuildValue("NN", nnc_head(cost, written), nnc_head(accuracy, written));
-done:
-    Py_XDECREF(cost);
-    Py_XDECREF(accuracy);
-    nnc_release_inputs(in, 2);
-    return result;
+    return copy_of(self, self->stepper.state, nnc_optimizer_state(optimizer) * self->net.n_params);
 }
 
-/* ------------------------------------------------------------------------------ predict */
+PyDoc_STRVAR(resume_doc, "resume($self, optimizer, state, steps, average, /)\n--\n\n"
+                         "The optimizer goes on from there: from a copy of optimizer_state, the\n"
+                         "number of its steps, and a copy of average or None.");
 
-PyDoc_STRVAR(predict_doc, "predict($self, X, /, n_threads=1)\n--\n\n"
-                          "The output for each row of X (m, n_in), an array (m, n_out); for one\n"
-                          "sample X (n_in,) an array (n_out,).");
-
-static PyObject *predict_one(engine *self, PyArrayObject *x)
+/* block (n) = the elements of object, a vector. */
+static bool fill_block(const nnc_engine *self, void *block, size_t n, PyObject *object,
+                       const char *name)
 {
-    npy_intp outputs = n_out(self);
-    PyArrayObject *y = nnc_new_array(self->dtype, 1, &outputs);
-    if (y) nnc_predict_one(self->predictor, self->params, PyArray_DATA(x), PyArray_DATA(y));
-    return (PyObject *)y;
-}
-
-static PyObject *predict_rows(engine *self, PyArrayObject *x, size_t n_threads)
-{
-    npy_intp shape[] = {PyArray_DIM(x, 0), n_out(self)};
-    PyArrayObject *y = nnc_new_array(self->dtype, 2, shape);
-    if (!y) return NULL;
-    /* a second thread that predicts at the same time gets work space of its own */
-    nnc_predictor *predictor = self->predictor;
-    bool own = self->predicting;
-    nnc_status status = NNC_OK;
-    if (own) status = nnc_predictor_new(&predictor, &self->net, self->dtype);
-    if (status == NNC_OK) {
-        nnc_python_monitor monitor = {.dtype = self->dtype};
-        nnc_monitor polls = nnc_monitor_of(&monitor, 1);
-        nnc_data data = nnc_rows(x, NULL);
-        if (!own) self->predicting = true;
-        monitor.thread = PyEval_SaveThread();
-        status = nnc_predict(predictor, self->params, &data, PyArray_DATA(y), n_threads, &polls);
-        PyEval_RestoreThread(monitor.thread);
-        if (!own) self->predicting = false;
-        if (own) nnc_predictor_free(predictor);
-        if (monitor.failed) Py_CLEAR(y);
-    }
-    if (!nnc_check(status)) Py_CLEAR(y);
-    return (PyObject *)y;
-}
-
-static PyObject *engine_predict(PyObject *object, PyObject *const *args, Py_ssize_t n_args,
-                                PyObject *kwnames)
-{
-    engine *self = (engine *)object;
-    Py_ssize_t n_names = kwnames ? PyTuple_GET_SIZE(kwnames) : 0, n_threads = 1;
-    if (n_args < 1 || n_args + n_names > 2 ||
-        (n_names == 1 &&
-         PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "n_threads") != 0)) {
-        PyErr_SetString(PyExc_TypeError, "predict: expected X, and n_threads or nothing");
-        return NULL;
-    }
-    if (n_args + n_names == 2) n_threads = PyNumber_AsSsize_t(args[1], PyExc_OverflowError);
-    if (n_threads == -1 && PyErr_Occurred()) return NULL;
-    if (n_threads < 1) {
-        PyErr_SetString(PyExc_ValueError, "n_threads: expected at least 1");
-        return NULL;
-    }
-    if (nnc_is_row(args[0], self->dtype, n_in(self)))
-        return predict_one(self, (PyArrayObject *)args[0]);
-
-    PyObject *result = NULL;
-    nnc_input in = {.name = "X", .object = args[0], .strided = true};
-    if (!nnc_read_inputs_as(&in, 1, self->dtype)) return NULL;
-    if (PyArray_NDIM(in.array) == 1 && PyArray_DIM(in.array, 0) == n_in(self)) {
-        in.strided = false;
-        nnc_release_inputs(&in, 1);
-        if (!nnc_read_inputs_as(&in, 1, self->dtype)) return NULL;
-        result = predict_one(self, in.array);
-    } else if (nnc_expect_matrix(&in, -1, n_in(self))) {
-        result = predict_rows(self, in.array, (size_t)n_threads);
-    }
+    nnc_input in = {.name = name, .object = object};
+    if (!nnc_read_inputs_as(&in, 1, self->dtype)) return false;
+    bool good = nnc_expect_vector(&in, (npy_intp)n);
+    if (good) memcpy(block, PyArray_DATA(in.array), n * nnc_dtype_size(self->dtype));
     nnc_release_inputs(&in, 1);
-    return result;
+    return good;
+}
+
+static PyObject *engine_resume(PyObject *object, PyObject *args)
+{
+    nnc_engine *self = (nnc_engine *)object;
+    const char *name;
+    PyObject *state, *average;
+    unsigned long long steps;
+    nnc_optimizer optimizer;
+    nnc_stepper next = {0};
+    const size_t n = self->net.n_params;
+    if (!PyArg_ParseTuple(args, "sOKO:resume", &name, &state, &steps, &average) ||
+        !nnc_find_optimizer(name, &optimizer))
+        return NULL;
+    next.optimizer = optimizer;
+    next.steps = steps;
+    next.state = nnc_new_block(self->dtype, nnc_optimizer_state(optimizer) * n);
+    if (average != Py_None) next.average = nnc_new_block(self->dtype, n);
+    if (!next.state || (average != Py_None && !next.average)) {
+        PyErr_NoMemory();
+        goto fail;
+    }
+    if (!fill_block(self, next.state, nnc_optimizer_state(optimizer) * n, state, "state") ||
+        (next.average && !fill_block(self, next.average, n, average, "average")) ||
+        !is_idle(self, "resume"))
+        goto fail;
+    nnc_engine_forget(self);
+    self->stepper = next;
+    Py_RETURN_NONE;
+fail:
+    nnc_free_block(next.state);
+    nnc_free_block(next.average);
+    return NULL;
+}
+
+PyDoc_STRVAR(forget_doc, "forget($self, /)\n--\n\n"
+                         "The optimizer starts anew: its state, its steps and the average.");
+
+static PyObject *engine_forget(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    nnc_engine *self = (nnc_engine *)object;
+    if (!is_idle(self, "forget")) return NULL;
+    nnc_engine_forget(self);
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef methods[] = {
-    {"fit", (PyCFunction)(void (*)(void))engine_fit, METH_VARARGS | METH_KEYWORDS, fit_doc},
-    {"predict", (PyCFunction)(void (*)(void))engine_predict, METH_FASTCALL | METH_KEYWORDS,
-     predict_doc},
+    {"fit", (PyCFunction)(void (*)(void))nnc_engine_fit, METH_VARARGS | METH_KEYWORDS, nnc_fit_doc},
+    {"predict", (PyCFunction)(void (*)(void))nnc_engine_predict, METH_FASTCALL | METH_KEYWORDS,
+     nnc_predict_doc},
+    {"layout", engine_layout, METH_NOARGS, layout_doc},
+    {"optimizer_state", engine_optimizer_state, METH_O, optimizer_state_doc},
+    {"resume", engine_resume, METH_VARARGS, resume_doc},
+    {"forget", engine_forget, METH_NOARGS, forget_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef attributes[] = {
-    {"params", engine_params, NULL, "The parameters, a view: W1, b1, W2, b2, …", NULL},
+    {"params", engine_params, NULL,
+     "The parameters, a view: W1, b1, W2, b2, …, then running statistics.", NULL},
+    {"average", engine_average, NULL, "A copy of the average of the parameters, or None.", NULL},
+    {"steps", engine_steps, NULL, "The steps that the optimizer has taken.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -284,7 +242,7 @@ static PyType_Slot slots[] = {
 
 PyType_Spec nnc_engine_spec = {
     .name = "nnc._core.Engine",
-    .basicsize = sizeof(engine),
+    .basicsize = sizeof(nnc_engine),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = slots,
 };

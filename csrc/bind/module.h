@@ -5,7 +5,8 @@
  *   monitor.c   lets Python act while the core trains
  *   elementwise.c   functions of each element;   steps.c   the tutorial's other single steps
  *   training.c  training, random numbers, the CPU;   threads.c   the number of threads
- *   engine.c    the type Engine: a network that trains in batches and predicts */
+ *   engine.c, fitting.c, predicting.c   the type Engine: a network that trains in batches and
+ *               predicts */
 #ifndef NNC_BIND_MODULE_H
 #define NNC_BIND_MODULE_H
 
@@ -48,12 +49,20 @@ bool nnc_read_inputs(nnc_input *inputs, size_t n, nnc_dtype *dtype);
 /* The same with the dtype given. */
 bool nnc_read_inputs_as(nnc_input *inputs, size_t n, nnc_dtype dtype);
 void nnc_release_inputs(nnc_input *inputs, size_t n);
+/* Samples as rows, in a type that the core reads: data's x gets them. */
+bool nnc_read_samples(nnc_input *x, nnc_dtype dtype, nnc_data *data);
+/* Labels in the dtype, or *classes: a vector of int64, which is left as it is. */
+bool nnc_read_labels(nnc_input *y, nnc_dtype dtype, bool *classes);
+void nnc_attach_labels(nnc_data *data, PyArrayObject *y, bool classes);
 
 /* A vector of 32-bit words, owned by the caller; NULL with an exception. */
 PyArrayObject *nnc_read_words(PyObject *object);
 
 /* ValueError unless the input is a matrix of that shape; -1 stands for any number. */
 bool nnc_expect_matrix(const nnc_input *input, npy_intp rows, npy_intp cols);
+/* ValueError unless the input is a vector of n elements; of m classes below n_classes. */
+bool nnc_expect_vector(const nnc_input *input, npy_intp n);
+bool nnc_expect_classes(const nnc_input *y, npy_intp m, npy_intp n_classes);
 /* ValueError unless the input has the shape of the other; one number is repeated to it where
  * `repeat`. */
 bool nnc_expect_like(nnc_input *input, const nnc_input *other, bool repeat);
@@ -96,7 +105,8 @@ bool nnc_find_optimizer(const char *name, nnc_optimizer *optimizer);
 /* What the core's monitor needs to call back into Python: it holds no GIL while it computes. */
 typedef struct {
     PyThreadState *thread;
-    PyObject *progress, *at_epoch; /* borrowed; NULL for none */
+    PyObject *progress, *at_epoch; /* borrowed; NULL for none. at_epoch(epoch, cost, accuracy), and
+                                    * a copy of the parameters where the core gives them */
     nnc_dtype dtype;
     npy_intp n_params;
     size_t size; /* bytes of the parameters */
@@ -108,9 +118,9 @@ nnc_monitor nnc_monitor_of(nnc_python_monitor *self, size_t every);
 
 /* ---------------------------------------------------------------------------- training.c */
 
-/* layers (n) from a sequence of (n_in, n_out, activation, has_bias); owned by the caller.
- * Where `softmax`, that is a known activation too. */
-nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax);
+/* layers (n) from a sequence of (n_in, n_out, activation, has_bias); owned by the caller. Where
+ * `any`, softmax is a known activation too, and kind, rate, epsilon, momentum may follow. */
+nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool any);
 /* Seeds from an int, as numpy.random.seed(int), or a uint32 array, as numpy.random.seed(array). */
 bool nnc_seed_rng(nnc_rng *rng, PyObject *seed);
 

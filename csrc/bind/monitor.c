@@ -14,28 +14,31 @@ static nnc_status poll(void *context, size_t epoch, double cost)
 {
     nnc_python_monitor *self = context;
     PyEval_RestoreThread(self->thread);
-    if (PyErr_CheckSignals() < 0)
-        self->failed = true;
-    else if (self->progress)
-        asks_to_stop(self, PyObject_CallFunction(self->progress, "nd", (Py_ssize_t)epoch, cost));
+    if (PyErr_CheckSignals() < 0) self->failed = true;
+    bool stop = false;
+    if (!self->failed && self->progress)
+        stop = asks_to_stop(self,
+                            PyObject_CallFunction(self->progress, "nd", (Py_ssize_t)epoch, cost));
     self->thread = PyEval_SaveThread();
-    return self->failed ? NNC_STOPPED : NNC_OK;
+    return stop || self->failed ? NNC_STOPPED : NNC_OK;
 }
 
-static nnc_status at_epoch(void *context, size_t epoch, double cost, double accuracy,
-                           const void *params)
+static PyObject *report(const nnc_python_monitor *self, size_t epoch, double cost, double accuracy,
+                        const void *params)
+{
+    if (!params)
+        return PyObject_CallFunction(self->at_epoch, "ndd", (Py_ssize_t)epoch, cost, accuracy);
+    PyArrayObject *copy = nnc_new_array(self->dtype, 1, &self->n_params);
+    if (!copy) return NULL;
+    memcpy(PyArray_DATA(copy), params, self->size);
+    return PyObject_CallFunction(self->at_epoch, "nddN", (Py_ssize_t)epoch, cost, accuracy, copy);
+}
+
+static nnc_status at_epoch(void *context, size_t epoch, double cost, double accuracy, void *params)
 {
     nnc_python_monitor *self = context;
-    bool stop = false;
     PyEval_RestoreThread(self->thread);
-    PyArrayObject *copy = nnc_new_array(self->dtype, 1, &self->n_params);
-    if (copy) {
-        memcpy(PyArray_DATA(copy), params, self->size);
-        stop = asks_to_stop(self, PyObject_CallFunction(self->at_epoch, "nddN", (Py_ssize_t)epoch,
-                                                        cost, accuracy, copy));
-    } else {
-        self->failed = true;
-    }
+    bool stop = asks_to_stop(self, report(self, epoch, cost, accuracy, params));
     self->thread = PyEval_SaveThread();
     return stop || self->failed ? NNC_STOPPED : NNC_OK;
 }

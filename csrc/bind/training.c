@@ -12,7 +12,22 @@ static bool find_layer_activation(PyObject *name, bool softmax, nnc_activation *
     return nnc_find_activation(name, "layers", activation);
 }
 
-nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax)
+static bool find_kind(const char *name, bool any, nnc_layer_kind *kind)
+{
+    static const char *const names[] = {[NNC_DENSE] = "dense",
+                                        [NNC_DROPOUT] = "dropout",
+                                        [NNC_LAYER_NORM] = "layer_norm",
+                                        [NNC_BATCH_NORM] = "batch_norm"};
+    for (int i = 0; i < (any ? 4 : 1); i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        *kind = (nnc_layer_kind)i;
+        return true;
+    }
+    PyErr_Format(PyExc_ValueError, "layers: unknown kind '%s'", name);
+    return false;
+}
+
+nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool any)
 {
     PyObject *items = PySequence_Fast(sequence, "layers: expected a sequence");
     if (!items) return NULL;
@@ -23,14 +38,17 @@ nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax)
         Py_ssize_t n_in, n_out;
         PyObject *name;
         int has_bias;
+        const char *kind = "dense";
         nnc_layer *layer = &layers[i];
         PyObject *item = PySequence_Fast_GET_ITEM(items, i);
         if (!PyTuple_Check(item))
             PyErr_Format(PyExc_TypeError, "layers: expected tuples, got %s",
                          Py_TYPE(item)->tp_name);
         if (!PyTuple_Check(item) ||
-            !PyArg_ParseTuple(item, "nnOp", &n_in, &n_out, &name, &has_bias) ||
-            !find_layer_activation(name, softmax, &layer->activation)) {
+            !PyArg_ParseTuple(item, "nnOp|sddd", &n_in, &n_out, &name, &has_bias, &kind,
+                              &layer->rate, &layer->epsilon, &layer->momentum) ||
+            !find_kind(kind, any, &layer->kind) ||
+            !find_layer_activation(name, any, &layer->activation)) {
             PyMem_Free(layers);
             layers = NULL;
             break;

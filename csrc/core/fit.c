@@ -275,6 +275,8 @@ nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, doubl
     if (status != NNC_OK) return status;
     lay_out(&r, &arena);
     for (size_t i = 0; fitting->shuffle && i < fitting->data.m; i++) r.order[i] = i;
+    for (size_t i = 0; fitting->shuffle && i < fitting->first_epoch; i++)
+        nnc_rng_shuffle(fitting->shuffle, r.order, fitting->data.m);
     memcpy(r.params, params, size);
     r.pacers[0] = nnc_pacer_begin(&fitting->monitor, &r.hurry);
     nnc_team_run(r.n_threads, run_epochs, &r);

@@ -54,7 +54,7 @@ bool nnc_pacer_tick(nnc_pacer *pacer, size_t work)
 }
 
 void nnc_pacer_report(nnc_pacer *pacer, const nnc_monitor *monitor, size_t epoch, double cost,
-                      double accuracy, const void *params)
+                      double accuracy, void *params)
 {
     if (!monitor->at_epoch || !monitor->every || epoch % monitor->every != 0) return;
     if (pacer->status != NNC_OK) return;

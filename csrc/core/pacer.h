@@ -34,7 +34,7 @@ void nnc_pacer_poll(void *context);
 
 /* Calls at_epoch where it is due. A monitor that already wants to stop is asked nothing more. */
 void nnc_pacer_report(nnc_pacer *pacer, const nnc_monitor *monitor, size_t epoch, double cost,
-                      double accuracy, const void *params);
+                      double accuracy, void *params);
 
 /* n steps of `work` multiply-adds each, cut so that a kernel call lasts some milliseconds at most,
  * but has at least `least` steps: fewer would not fill its registers. */

@@ -1,0 +1,349 @@
+/* fitting.c - Engine.fit: its arguments into an nnc_fitting, and the call. */
+#include "bind/engine.h"
+
+const char nnc_fit_doc[] =
+    "fit($self, /, X, Y, epochs=1, batch_size=32, optimizer='sgd', learning_rate=0.01,\n"
+    "    beta_1=0.9, beta_2=0.999, epsilon=1e-8, seed=None, n_threads=1, callback=None, *,\n"
+    "    momentum=0.0, rho=0.9, clip_value=0.0, clip_norm=0.0, average_decay=0.0,\n"
+    "    loss_parameter=0.0, smoothing=0.0, x_scale=0.0, ranges=(), rates=None, weights=None,\n"
+    "    outputs=None, dropout_seed=0, first_epoch=0, progress=None)\n"
+    "--\n\n"
+    "Gradient descent in batches on X (m, n_in) and Y (m, n_out), or classes Y (m,) of int64.\n\n"
+    "optimizer: one of OPTIMIZERS, whose state lasts from call to call. Where seed is not None,\n"
+    "the samples change places before each epoch as numpy.random.RandomState(seed).shuffle\n"
+    "moves them, after first_epoch shuffles for the epochs that went before.\n"
+    "callback(epoch, cost, accuracy) after each epoch sees and may change params, and predict;\n"
+    "True from it stops. progress(epoch, cost) is called about every 30 ms, and stops likewise.\n"
+    "ranges: tuples (start, n, frozen, l1, l2, decay, max_norm, row_length). rates: a float64\n"
+    "array (epochs, 1 or the steps of an epoch) instead of learning_rate. weights: float64 (m,).\n"
+    "outputs (m, n_out), written: the output for each sample before its step.\n\n"
+    "Returns cost and accuracy (float64 arrays), an entry an epoch: means over its batches,\n"
+    "each seen before its step. FloatingPointError where they diverge: params are then\n"
+    "those at the start of the last epoch whose cost was finite, and the optimizer starts anew.";
+
+/* What fit was given. Objects are borrowed, but for the arrays. */
+typedef struct {
+    nnc_input x, y;
+    Py_ssize_t epochs, batch, n_threads, first_epoch;
+    nnc_optimizer optimizer;
+    double rate, beta_1, beta_2, epsilon, momentum, rho;
+    double clip_value, clip_norm, average_decay, loss_parameter, smoothing, x_scale;
+    PyObject *seed, *callback, *progress, *ranges_object, *rates_object, *weights_object,
+        *outputs_object;
+    unsigned long long dropout_seed;
+    nnc_rng rng;
+    nnc_range *ranges;
+    size_t n_ranges;
+    PyArrayObject *rates, *weights, *outputs; /* or NULL */
+    bool y_is_classes;
+} arguments;
+
+static bool parse(arguments *a, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"X",
+                            "Y",
+                            "epochs",
+                            "batch_size",
+                            "optimizer",
+                            "learning_rate",
+                            "beta_1",
+                            "beta_2",
+                            "epsilon",
+                            "seed",
+                            "n_threads",
+                            "callback",
+                            "momentum",
+                            "rho",
+                            "clip_value",
+                            "clip_norm",
+                            "average_decay",
+                            "loss_parameter",
+                            "smoothing",
+                            "x_scale",
+                            "ranges",
+                            "rates",
+                            "weights",
+                            "outputs",
+                            "dropout_seed",
+                            "first_epoch",
+                            "progress",
+                            NULL};
+    const char *optimizer = "sgd";
+    *a = (arguments){.x = {.name = "X", .strided = true},
+                     .y = {.name = "Y", .strided = true},
+                     .epochs = 1,
+                     .batch = 32,
+                     .n_threads = 1,
+                     .rate = 0.01,
+                     .beta_1 = 0.9,
+                     .beta_2 = 0.999,
+                     .epsilon = 1e-8,
+                     .rho = 0.9,
+                     .seed = Py_None,
+                     .callback = Py_None,
+                     .progress = Py_None,
+                     .rates_object = Py_None,
+                     .weights_object = Py_None,
+                     .outputs_object = Py_None};
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "OO|nnsddddOnO$ddddddddOOOOKnO:fit", names, &a->x.object, &a->y.object,
+            &a->epochs, &a->batch, &optimizer, &a->rate, &a->beta_1, &a->beta_2, &a->epsilon,
+            &a->seed, &a->n_threads, &a->callback, &a->momentum, &a->rho, &a->clip_value,
+            &a->clip_norm, &a->average_decay, &a->loss_parameter, &a->smoothing, &a->x_scale,
+            &a->ranges_object, &a->rates_object, &a->weights_object, &a->outputs_object,
+            &a->dropout_seed, &a->first_epoch, &a->progress))
+        return false;
+    return nnc_find_optimizer(optimizer, &a->optimizer);
+}
+
+static bool is_fraction(double x)
+{
+    return x >= 0 && x < 1;
+}
+
+static bool is_not_negative(double x)
+{
+    return x >= 0 && Py_IS_FINITE(x);
+}
+
+static bool check_numbers(const arguments *a)
+{
+    if (a->epochs >= 0 && a->batch >= 1 && a->n_threads >= 1 && a->first_epoch >= 0 &&
+        a->rate > 0 && Py_IS_FINITE(a->rate) && is_fraction(a->beta_1) && is_fraction(a->beta_2) &&
+        is_fraction(a->momentum) && is_fraction(a->rho) && is_fraction(a->smoothing) &&
+        is_fraction(a->average_decay) && is_not_negative(a->epsilon) &&
+        is_not_negative(a->clip_value) && is_not_negative(a->clip_norm) &&
+        Py_IS_FINITE(a->loss_parameter) && Py_IS_FINITE(a->x_scale))
+        return true;
+    PyErr_SetString(PyExc_ValueError,
+                    "fit: expected epochs >= 0, batch_size >= 1, n_threads >= 1, a finite "
+                    "learning_rate > 0, beta_1 and beta_2 in [0, 1), epsilon >= 0, first_epoch, "
+                    "clip_value and clip_norm >= 0, momentum, rho, smoothing and average_decay "
+                    "in [0, 1)");
+    return false;
+}
+
+static bool read_ranges(arguments *a, size_t n_params)
+{
+    if (!a->ranges_object) return true;
+    PyObject *items = PySequence_Fast(a->ranges_object, "ranges: expected a sequence");
+    if (!items) return false;
+    size_t n = (size_t)PySequence_Fast_GET_SIZE(items), end = 0;
+    bool good = true;
+    if (n > 0) a->ranges = PyMem_Calloc(n, sizeof *a->ranges);
+    if (n > 0 && !a->ranges) {
+        PyErr_NoMemory();
+        good = false;
+    }
+    for (size_t i = 0; good && i < n; i++) {
+        Py_ssize_t start, count, row_length;
+        int frozen;
+        nnc_range *r = &a->ranges[i];
+        PyObject *item = PySequence_Fast_GET_ITEM(items, i);
+        good = PyTuple_Check(item) &&
+               PyArg_ParseTuple(item, "nnpddddn", &start, &count, &frozen, &r->l1, &r->l2,
+                                &r->decay, &r->max_norm, &row_length);
+        if (!good && !PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "ranges: expected tuples");
+        if (!good) break;
+        r->start = (size_t)start;
+        r->n = (size_t)count;
+        r->frozen = frozen;
+        r->row_length = (size_t)row_length;
+        good = start >= 0 && count >= 0 && r->start >= end && r->start <= n_params &&
+               r->n <= n_params - r->start && is_not_negative(r->l1) && is_not_negative(r->l2) &&
+               is_not_negative(r->decay) && is_not_negative(r->max_norm) && row_length >= 0 &&
+               (r->max_norm == 0 || (row_length > 0 && count % row_length == 0));
+        if (!good) PyErr_Format(PyExc_ValueError, "ranges[%zu]: out of range", i);
+        end = r->start + r->n;
+    }
+    a->n_ranges = n;
+    Py_DECREF(items);
+    return good;
+}
+
+/* rates (epochs, 1 or steps), borrowed, or NULL for None. */
+static bool read_rates(arguments *a, size_t m)
+{
+    nnc_dtype dtype;
+    if (a->rates_object == Py_None) return true;
+    a->rates = (PyArrayObject *)Py_XNewRef(nnc_writable(a->rates_object, "rates", 2, &dtype));
+    if (!a->rates) return false;
+    npy_intp steps = (npy_intp)((m + (size_t)a->batch - 1) / (size_t)a->batch);
+    npy_intp columns = PyArray_DIM(a->rates, 1);
+    if (dtype == NNC_F64 && PyArray_DIM(a->rates, 0) == a->epochs &&
+        (columns == 1 || columns == steps))
+        return true;
+    PyErr_SetString(PyExc_ValueError, "rates: expected float64 (epochs, 1 or steps of an epoch)");
+    return false;
+}
+
+static bool read_weights(arguments *a, npy_intp m)
+{
+    if (a->weights_object == Py_None) return true;
+    nnc_input in = {.name = "weights", .object = a->weights_object};
+    if (!nnc_read_inputs_as(&in, 1, NNC_F64)) return false;
+    a->weights = in.array;
+    return nnc_expect_vector(&in, m);
+}
+
+static bool read_outputs(arguments *a, const nnc_engine *self, npy_intp m)
+{
+    nnc_dtype dtype;
+    if (a->outputs_object == Py_None) return true;
+    a->outputs = (PyArrayObject *)Py_XNewRef(nnc_writable(a->outputs_object, "outputs", 2, &dtype));
+    if (!a->outputs) return false;
+    if (dtype == self->dtype && PyArray_DIM(a->outputs, 0) == m &&
+        PyArray_DIM(a->outputs, 1) == nnc_engine_outputs(self))
+        return true;
+    PyErr_SetString(PyExc_ValueError, "outputs: expected (m, n_out) of the network's dtype");
+    return false;
+}
+
+/* Reading inputs may let other threads run. */
+static bool read_arrays(arguments *a, nnc_engine *self, nnc_data *data)
+{
+    if (a->seed != Py_None && !nnc_seed_rng(&a->rng, a->seed)) return false;
+    if (!nnc_read_samples(&a->x, self->dtype, data) ||
+        !nnc_read_labels(&a->y, self->dtype, &a->y_is_classes))
+        return false;
+    if (!nnc_expect_matrix(&a->x, -1, nnc_engine_inputs(self))) return false;
+    npy_intp m = PyArray_DIM(a->x.array, 0);
+    if (a->y_is_classes ? !nnc_expect_classes(&a->y, m, nnc_engine_outputs(self))
+                        : !nnc_expect_matrix(&a->y, m, nnc_engine_outputs(self)))
+        return false;
+    nnc_attach_labels(data, a->y.array, a->y_is_classes);
+    if (!read_rates(a, data->m) || !read_weights(a, m) || !read_outputs(a, self, m)) return false;
+    data->weights = a->weights ? PyArray_DATA(a->weights) : NULL;
+    data->smoothing = a->smoothing;
+    data->x_scale = a->x_scale;
+    return read_ranges(a, self->net.n_params);
+}
+
+/* Puts the optimizer's numbers into place; its state and steps go on. */
+static bool set_stepper(nnc_engine *self, const arguments *a)
+{
+    if (!nnc_engine_prepare(self, a->optimizer)) return false;
+    nnc_stepper *s = &self->stepper;
+    const size_t n = self->net.n_params;
+    if (a->average_decay > 0 && !s->average) {
+        s->average = nnc_new_block(self->dtype, n);
+        if (!s->average) {
+            PyErr_NoMemory();
+            return false;
+        }
+        memcpy(s->average, self->params, n * nnc_dtype_size(self->dtype));
+    }
+    s->learning_rate = a->rate;
+    s->beta_1 = a->beta_1;
+    s->beta_2 = a->beta_2;
+    s->epsilon = a->epsilon;
+    s->momentum = a->momentum;
+    s->rho = a->rho;
+    s->clip_value = a->clip_value;
+    s->clip_norm = a->clip_norm;
+    s->average_decay = a->average_decay;
+    s->ranges = a->ranges;
+    s->n_ranges = a->n_ranges;
+    return true;
+}
+
+/* The callback sees the parameters in the engine, and may change them there. */
+typedef struct {
+    nnc_engine *engine;
+    nnc_python_monitor python;
+    nnc_monitor plain; /* what nnc_monitor_of gives */
+} fit_monitor;
+
+static nnc_status poll(void *context, size_t epoch, double cost)
+{
+    fit_monitor *self = context;
+    return self->plain.poll(self->plain.context, epoch, cost);
+}
+
+static nnc_status at_epoch(void *context, size_t epoch, double cost, double accuracy, void *params)
+{
+    fit_monitor *self = context;
+    size_t bytes = nnc_engine_size(self->engine) * nnc_dtype_size(self->engine->dtype);
+    memcpy(self->engine->params, params, bytes);
+    nnc_status status = self->plain.at_epoch(self->plain.context, epoch, cost, accuracy, NULL);
+    memcpy(params, self->engine->params, bytes);
+    return status;
+}
+
+static void raise_divergence(size_t epoch)
+{
+    PyErr_Format(PyExc_FloatingPointError,
+                 "fit: training diverged: the cost or the parameters are not finite in epoch "
+                 "%zu; try a smaller learning_rate",
+                 epoch);
+}
+
+PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    nnc_engine *self = (nnc_engine *)object;
+    arguments a;
+    nnc_data data = {0};
+    PyObject *result = NULL;
+    PyArrayObject *cost = NULL, *accuracy = NULL;
+    if (!parse(&a, args, kwargs) || !check_numbers(&a)) return NULL;
+    if (!read_arrays(&a, self, &data)) goto done;
+    cost = nnc_new_array(NNC_F64, 1, &a.epochs);
+    accuracy = nnc_new_array(NNC_F64, 1, &a.epochs);
+    if (!cost || !accuracy) goto done;
+    if (self->fitter || self->readers > 0) {
+        PyErr_SetString(PyExc_RuntimeError, self->fitter
+                                                ? "fit: another thread trains this network"
+                                                : "fit: another thread predicts with this network");
+        goto done;
+    }
+    if (!set_stepper(self, &a)) goto done;
+
+    fit_monitor monitor = {.engine = self,
+                           .python = {.at_epoch = a.callback == Py_None ? NULL : a.callback,
+                                      .progress = a.progress == Py_None ? NULL : a.progress}};
+    monitor.plain = nnc_monitor_of(&monitor.python, 1);
+    nnc_fitting fitting = {.net = &self->net,
+                           .dtype = self->dtype,
+                           .loss = self->loss,
+                           .data = data,
+                           .epochs = (size_t)a.epochs,
+                           .batch = (size_t)a.batch,
+                           .stepper = &self->stepper,
+                           .rates = a.rates ? PyArray_DATA(a.rates) : NULL,
+                           .n_rates = a.rates ? (size_t)PyArray_DIM(a.rates, 1) : 0,
+                           .shuffle = a.seed == Py_None ? NULL : &a.rng,
+                           .first_epoch = (size_t)a.first_epoch,
+                           .seed = a.dropout_seed,
+                           .outputs = a.outputs ? PyArray_DATA(a.outputs) : NULL,
+                           .n_threads = (size_t)a.n_threads,
+                           .memory = &self->memory,
+                           .monitor = {.context = &monitor,
+                                       .poll = poll,
+                                       .at_epoch = monitor.plain.at_epoch ? at_epoch : NULL,
+                                       .every = 1}};
+    size_t written;
+    self->fitter = PyThread_get_thread_ident();
+    monitor.python.thread = PyEval_SaveThread();
+    nnc_status status =
+        nnc_fit(&fitting, self->params, PyArray_DATA(cost), PyArray_DATA(accuracy), &written);
+    PyEval_RestoreThread(monitor.python.thread);
+    self->fitter = 0;
+    self->stepper.ranges = NULL;
+    self->stepper.n_ranges = 0;
+    if (status == NNC_DIVERGED) nnc_engine_forget(self); /* its state may not be finite either */
+    if (monitor.python.failed || !nnc_check(status)) goto done;
+    if (status == NNC_DIVERGED)
+        raise_divergence(written);
+    else
+        result = Py_BuildValue("NN", nnc_head(cost, written), nnc_head(accuracy, written));
+done:
+    Py_XDECREF(cost);
+    Py_XDECREF(accuracy);
+    Py_XDECREF(a.rates);
+    Py_XDECREF(a.weights);
+    Py_XDECREF(a.outputs);
+    PyMem_Free(a.ranges);
+    nnc_release_inputs(&a.x, 1);
+    nnc_release_inputs(&a.y, 1);
+    return result;
+}
