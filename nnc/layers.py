@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from nnc import _specs, initializers
-from nnc._arguments import read_architecture
+from nnc._arguments import Array, read_architecture
 from nnc.initializers import Initializer
 
 ACTIVATIONS = (
@@ -443,6 +443,30 @@ def compile_layers(layers: Sequence[Layer], input_shape: int | tuple[int, ...]) 
             )
         )
     return specs
+
+
+def initialize(params: Mapping[str, Array], specs: Sequence[LayerSpec], seed: Any = None) -> None:
+    """Write initial values into parameters, layer by layer, W before b, from one stream.
+
+    Parameters
+    ----------
+    params : dict of str to numpy.ndarray
+        A writable array of each name and shape in `LayerSpec.parameters`.
+    specs : list of LayerSpec
+        What `compile_layers` returned.
+    seed : int, array_like of int, Generator, RandomState or None, optional
+        As `nnc.initializers.read_random` takes it.
+    """
+    random = initializers.read_random(seed)
+    for spec in specs:
+        layer = spec.source
+        if isinstance(layer, Dense):
+            weights = initializers.resolve(layer.kernel_initializer or "glorot_uniform")
+            biases = initializers.resolve(layer.bias_initializer or "zeros")
+        else:
+            weights, biases = initializers.Ones(), initializers.Zeros()
+        for i, (name, shape) in enumerate(spec.parameters.items()):
+            params[name][...] = (weights, biases)[i].draw(random, shape)
 
 
 def from_architecture(nn_architecture: Sequence[Mapping[str, Any]]) -> tuple[list[Layer], int]:
