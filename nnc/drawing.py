@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,8 @@ from nnc.layers import LayerSpec
 WIDTH = 720
 MARGIN = 54
 GAP = 104  # between columns of units, where there is room
-LEAST_GAP = 66  # what their labels need; layers are left out rather than less
+LEAST_GAP = 66  # what most labels need; layers are left out rather than less
+LETTER, DIGIT = 6.2, 8.0  # about the width of one in a label
 PILL_GAP = 0.42  # of a gap, from units to the bar of a dropout or normalisation behind them
 PITCH = 27  # between units
 RADIUS = 8
@@ -27,6 +29,8 @@ ELLIPSIS = 3  # dots
 UNITS_SHOWN = 8  # at most, in one column
 LABEL_LENGTH = 14
 PILL_HALF_WIDTH = 9
+PILL_HALF_HEIGHT = 46  # at least: its text is LABEL_LENGTH long
+PILL_SLOTS = 4  # units that are so high
 
 # Colours of Okabe and Ito (2008), told apart by colour-blind eyes, in shades that stand out from
 # the panel: light, dark.
@@ -34,7 +38,7 @@ COLOURS = {
     "panel": ("#ffffff", "#15191e"),
     "frame": ("#d5dbe1", "#38414b"),
     "ink": ("#1d252d", "#e8ecf0"),
-    "faint": ("#5a6672", "#a3aebA".lower()),
+    "faint": ("#5a6672", "#a3aeba"),
     "edge": ("#8a96a3", "#75818d"),
     "positive": ("#0072b2", "#56b4e9"),
     "negative": ("#d55e00", "#f0a030"),
@@ -105,7 +109,10 @@ def network_svg(
     """
     columns = _place(_columns(specs, input_dim))
     width = columns[-1].x + MARGIN
-    middle = TOP + PITCH * (max(len(_heights(c)) for c in columns) - 1) / 2
+    slots = max(len(_heights(column)) for column in columns)
+    if any(column.kind == "pill" for column in columns):
+        slots = max(slots, PILL_SLOTS)
+    middle = TOP + PITCH * (slots - 1) / 2
     bottom = 2 * middle - TOP
     height = bottom + 62 + (22 if weights is not None else 0)
     name = "nnc-net" if dark is None else f"nnc-net-{'dark' if dark else 'light'}"
@@ -117,18 +124,13 @@ def network_svg(
         f'<rect class="panel" x="0.5" y="0.5" width="{_n(width - 1)}" height="{_n(height - 1)}" '
         'rx="8"/>',
     ]
-    source = 0  # the column that the next lines start from
-    for i, column in enumerate(columns[1:], 1):
-        if column.kind == "gap":
-            continue
-        before = columns[i - 1]
-        if column.kind == "pill":
-            parts.append(_straight(before, column, middle))
-        elif before.kind != "gap":
-            matrix = _matrix(weights, column.spec)
-            parts.append(_lines(columns[source], before.x, column, middle, matrix))
+    for before, column in itertools.pairwise(columns):
         if column.kind == "units":
-            source = i
+            matrix = _matrix(weights, column.spec)
+            if before.kind != "gap":
+                parts.append(_lines(before, column, middle, matrix))
+        elif "gap" not in (before.kind, column.kind):
+            parts.append(_straight(before, column, middle))
     for column in columns:
         parts += _column(column, middle, bottom)
     if weights is not None:
@@ -156,17 +158,25 @@ def _gaps(columns: Sequence[_Column]) -> list[float]:
     return [PILL_GAP if column.kind == "pill" else 1.0 for column in columns[1:]]
 
 
+def _label_width(column: _Column) -> float:
+    """Return about how wide the labels of a column are."""
+    if column.kind != "units":
+        return 0.0
+    activation = column.spec.activation if column.spec else ""
+    words = max(len(_short(column.title)), len(activation))
+    return max(LETTER * words, DIGIT * len(f"{column.size:,}"))
+
+
 def _place(columns: list[_Column]) -> list[_Column]:
     """Give columns their places; where they would be too close, leave out some in the middle."""
     room = WIDTH - 2 * MARGIN
+    least = max(LEAST_GAP, *(_label_width(column) + 8 for column in columns))
     left_out = 0
-    while room / sum(_gaps(columns)) < LEAST_GAP:
+    while room / sum(_gaps(columns)) < least:
         middle = [i for i, column in enumerate(columns) if column.kind == "gap"]
-        i = middle[0] if middle else len(columns) // 2
-        # the longer side gives its nearest column away
-        near = i - 1 if i > len(columns) - 1 - i else i + 1
-        if not middle:
-            near = i
+        i = near = middle[0] if middle else len(columns) // 2
+        if middle:  # the longer side gives its nearest column away
+            near = i - 1 if i > len(columns) - 1 - i else i + 1
         left_out += 1
         text = f"{left_out} more layer{'s' if left_out > 1 else ''}"
         gap = _Column("gap", 1, None, text)
@@ -201,11 +211,9 @@ def _matrix(weights: Mapping[str, npt.ArrayLike] | None, spec: LayerSpec | None)
     return np.asarray(matrix / max(np.abs(matrix).max(), np.finfo(float).tiny))
 
 
-def _lines(
-    source: _Column, x_from: float, target: _Column, middle: float, matrix: Array | None
-) -> str:
-    """Return lines between all units shown, from x_from: the source's units, or a bar after it."""
-    start = x_from + (RADIUS if x_from == source.x else PILL_HALF_WIDTH)
+def _lines(source: _Column, target: _Column, middle: float, matrix: Array | None) -> str:
+    """Return lines between all units shown; a bar as source stands for the units before it."""
+    start = source.x + (RADIUS if source.kind == "units" else PILL_HALF_WIDTH)
     end = target.x - RADIUS
     lines = [
         (i, j, f"M{_n(start)} {_n(middle + y)}L{_n(end)} {_n(middle + z)}")
@@ -227,8 +235,6 @@ def _lines(
 
 def _straight(before: _Column, pill: _Column, middle: float) -> str:
     """Return the lines from units, or from another bar, to a bar behind them."""
-    if before.kind == "gap":
-        return ""
     start = before.x + (RADIUS if before.kind == "units" else PILL_HALF_WIDTH)
     end = pill.x - PILL_HALF_WIDTH
     lines = [f"M{_n(start)} {_n(middle + y)}H{_n(end)}" for _, y in pill.places()]
@@ -242,11 +248,12 @@ def _column(column: _Column, middle: float, bottom: float) -> list[str]:
     if column.kind == "gap":
         parts += [_dot(x + (k - 1) * 9, middle) for k in range(ELLIPSIS)]
         count, _, words = column.title.partition(" ")
-        return [*parts, _label(x, bottom + 32, "faint", count), *(
-            [_label(x, bottom + 48, "faint", words)]), "</g>"]  # fmt: skip
+        parts.append(_label(x, bottom + 32, "faint", count))
+        parts.append(_label(x, bottom + 48, "faint", words))
+        return [*parts, "</g>"]
     if column.kind == "pill":
         heights = _heights(column)
-        half = max(heights[-1] + 14, 46)
+        half = max(heights[-1] + 14, PILL_HALF_HEIGHT)
         top = middle - half
         parts.append(
             f'<rect class="pill" x="{_n(x - PILL_HALF_WIDTH)}" y="{_n(top)}" '
@@ -264,7 +271,7 @@ def _column(column: _Column, middle: float, bottom: float) -> list[str]:
         )
     if column.size > UNITS_SHOWN:
         parts += [_dot(x, middle + (k - 1) * 7) for k in range(ELLIPSIS)]
-    parts.append(_label(x, TOP - 20, "faint", column.title))
+    parts.append(_label(x, TOP - 20, "faint", _short(column.title)))
     parts.append(_label(x, bottom + 32, "ink", f"{column.size:,}"))
     if column.spec is not None:
         parts.append(_label(x, bottom + 48, "faint", column.spec.activation))
@@ -275,7 +282,7 @@ def _bar_text(column: _Column) -> str:
     spec = column.spec
     assert spec is not None
     if column.title:
-        return column.title
+        return _short(column.title)
     return f"dropout {spec.rate:g}" if spec.kind == "dropout" else spec.kind.replace("_", " ")
 
 
@@ -357,12 +364,17 @@ def _colours(name: str, shade: int) -> str:
 
 
 def _text(text: str) -> str:
-    """Return text for XML: short where it is a name, without characters that XML lacks."""
+    """Return text for XML, without the characters that it cannot hold."""
     legal = "".join(
         c if c >= " " and not 0xD800 <= ord(c) < 0xE000 and c not in "\ufffe\uffff" else "\ufffd"
         for c in text
     )
     return html.escape(legal)
+
+
+def _short(name: str) -> str:
+    """Return a name as a label: its beginning where it is long."""
+    return name if len(name) <= LABEL_LENGTH else name[: LABEL_LENGTH - 1] + "…"
 
 
 def _n(x: float) -> str:
