@@ -1,0 +1,434 @@
+"""Pictures of a network: its layers as SVG, and as a table in plain text."""
+
+from __future__ import annotations
+
+import html
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnc._arguments import Array, read_matrix
+from nnc.layers import LayerSpec
+
+# Sizes in pixels.
+WIDTH = 720
+MARGIN = 54
+GAP = 104  # between columns of units, where there is room
+LEAST_GAP = 66  # what most labels need; layers are left out rather than less
+LETTER, DIGIT = 6.2, 8.0  # about the width of one in a label
+PILL_GAP = 0.42  # of a gap, from units to the bar of a dropout or normalisation behind them
+PITCH = 27  # between units
+RADIUS = 8
+TOP = 44
+ELLIPSIS = 3  # dots
+
+UNITS_SHOWN = 8  # at most, in one column
+LABEL_LENGTH = 14
+PILL_HALF_WIDTH = 9
+PILL_HALF_HEIGHT = 46  # at least: its text is LABEL_LENGTH long
+PILL_SLOTS = 4  # units that are so high
+
+# Colours of Okabe and Ito (2008), told apart by colour-blind eyes, in shades that stand out from
+# the panel: light, dark.
+COLOURS = {
+    "panel": ("#ffffff", "#15191e"),
+    "frame": ("#d5dbe1", "#38414b"),
+    "ink": ("#1d252d", "#e8ecf0"),
+    "faint": ("#5a6672", "#a3aeba"),
+    "edge": ("#8a96a3", "#75818d"),
+    "positive": ("#0072b2", "#56b4e9"),
+    "negative": ("#d55e00", "#f0a030"),
+    "input": ("#ffffff", "#15191e"),
+    "hidden": ("#d3dae1", "#46515d"),
+    "output": ("#1d252d", "#e8ecf0"),
+    "pill": ("#eef1f4", "#252c33"),
+}
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What stands in one vertical line: units, the bar of a layer without any, or left-out layers.
+
+    `spec` is None for the inputs.
+    """
+
+    kind: str  # "units", "pill" or "gap"
+    size: int
+    spec: LayerSpec | None
+    title: str = ""
+    role: str = "hidden"
+    x: float = 0.0
+
+    def places(self) -> list[tuple[int, float]]:
+        """Return (unit, height above or below the middle) of each unit that is shown."""
+        if self.size <= UNITS_SHOWN:
+            return [(i, (i - (self.size - 1) / 2) * PITCH) for i in range(self.size)]
+        half = UNITS_SHOWN // 2
+        upper = [(i, float(i - half) * PITCH) for i in range(half)]
+        lower = [(self.size - half + i, float(i + 1) * PITCH) for i in range(half)]
+        return upper + lower
+
+
+def network_svg(
+    specs: Sequence[LayerSpec],
+    input_dim: int,
+    *,
+    weights: Mapping[str, npt.ArrayLike] | None = None,
+    dark: bool | None = None,
+) -> str:
+    """Draw a network: a column of circles for each layer, and lines for weights.
+
+    Of a layer with many units a few are drawn, and of a network with many layers the first and the
+    last. The same network gives the same text.
+
+    Parameters
+    ----------
+    specs : list of LayerSpec
+        What `nnc.layers.compile_layers` returned.
+    input_dim : int
+        The number of inputs.
+    weights : dict of str to array_like, optional
+        ``W1``, … of the dense layers, among other parameters: lines get the colour of the sign, and
+        a width by the size, relative to the greatest in its layer.
+    dark : bool, optional
+        Whether the panel is dark; without it the reader's system decides.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element of at most 720 pixels' width, for a page or a file of its own.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For weights that are missing or of another shape.
+    """
+    columns = _place(_columns(specs, input_dim))
+    width = columns[-1].x + MARGIN
+    slots = max(len(_heights(column)) for column in columns)
+    if any(column.kind == "pill" for column in columns):
+        slots = max(slots, PILL_SLOTS)
+    middle = TOP + PITCH * (slots - 1) / 2
+    bottom = 2 * middle - TOP
+    height = bottom + 62 + (22 if weights is not None else 0)
+    name = "nnc-net" if dark is None else f"nnc-net-{'dark' if dark else 'light'}"
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" role="img" '
+        f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}">',
+        f"<title>{_text(_sentence(specs, input_dim))}</title>",
+        _style(name, dark),
+        f'<rect class="panel" x="0.5" y="0.5" width="{_n(width - 1)}" height="{_n(height - 1)}" '
+        'rx="8"/>',
+    ]
+    for before, column in itertools.pairwise(columns):
+        if column.kind == "units":
+            matrix = _matrix(weights, column.spec)
+            if before.kind != "gap":
+                parts.append(_lines(before, column, middle, matrix))
+        elif "gap" not in (before.kind, column.kind):
+            parts.append(_straight(before, column, middle))
+    for column in columns:
+        parts += _column(column, middle, bottom)
+    if weights is not None:
+        parts.append(_legend(height))
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _columns(specs: Sequence[LayerSpec], input_dim: int) -> list[_Column]:
+    """Return all columns, without their places."""
+    columns = [_Column("units", input_dim, None, "input", "input")]
+    dense = [spec for spec in specs if spec.kind == "dense"]
+    for spec in specs:
+        title = spec.source.name or ""
+        if spec.kind != "dense":
+            columns.append(_Column("pill", spec.n_out, spec, title))
+        elif spec is dense[-1]:
+            columns.append(_Column("units", spec.n_out, spec, title or "output", "output"))
+        else:
+            columns.append(_Column("units", spec.n_out, spec, title))
+    return columns
+
+
+def _gaps(columns: Sequence[_Column]) -> list[float]:
+    """Return the distances between columns, in gaps."""
+    return [PILL_GAP if column.kind == "pill" else 1.0 for column in columns[1:]]
+
+
+def _label_width(column: _Column) -> float:
+    """Return about how wide the labels of a column are."""
+    if column.kind != "units":
+        return 0.0
+    activation = column.spec.activation if column.spec else ""
+    words = max(len(_short(column.title)), len(activation))
+    return max(LETTER * words, DIGIT * len(f"{column.size:,}"))
+
+
+def _place(columns: list[_Column]) -> list[_Column]:
+    """Give columns their places; where they would be too close, leave out some in the middle."""
+    room = WIDTH - 2 * MARGIN
+    least = max(LEAST_GAP, *(_label_width(column) + 8 for column in columns))
+    left_out = 0
+    while room / sum(_gaps(columns)) < least:
+        middle = [i for i, column in enumerate(columns) if column.kind == "gap"]
+        i = near = middle[0] if middle else len(columns) // 2
+        if middle:  # the longer side gives its nearest column away
+            near = i - 1 if i > len(columns) - 1 - i else i + 1
+        left_out += 1
+        text = f"{left_out} more layer{'s' if left_out > 1 else ''}"
+        gap = _Column("gap", 1, None, text)
+        columns = [*columns[: min(i, near)], gap, *columns[max(i, near) + 1 :]]
+    gaps = _gaps(columns)
+    gap_width = min(GAP, room / sum(gaps))
+    x = float(MARGIN)
+    placed = []
+    for column, distance in zip(columns, [0.0, *gaps], strict=True):
+        x += distance * gap_width
+        placed.append(_Column(column.kind, column.size, column.spec, column.title, column.role, x))
+    return placed
+
+
+def _heights(column: _Column) -> list[float]:
+    """Return a height for each place that a column takes, that of its dots included."""
+    n = min(column.size, UNITS_SHOWN + 1)
+    return [(i - (n - 1) / 2) * PITCH for i in range(n)]
+
+
+def _matrix(weights: Mapping[str, npt.ArrayLike] | None, spec: LayerSpec | None) -> Array | None:
+    """Return the weights of a layer over the greatest of them, NaN and infinities as 0."""
+    if weights is None or spec is None:
+        return None
+    key = f"W{spec.key}"
+    if key not in weights:
+        raise ValueError(f"weights: missing {key}; pass the parameters of the network")
+    matrix = read_matrix(
+        f"weights['{key}']", weights[key], spec.n_out, spec.n_in, np.dtype(np.float64)
+    )
+    matrix = np.where(np.isfinite(matrix), matrix, 0.0)
+    return np.asarray(matrix / max(np.abs(matrix).max(), np.finfo(float).tiny))
+
+
+def _lines(source: _Column, target: _Column, middle: float, matrix: Array | None) -> str:
+    """Return lines between all units shown; a bar as source stands for the units before it."""
+    start = source.x + (RADIUS if source.kind == "units" else PILL_HALF_WIDTH)
+    end = target.x - RADIUS
+    lines = [
+        (i, j, f"M{_n(start)} {_n(middle + y)}L{_n(end)} {_n(middle + z)}")
+        for i, y in source.places()
+        for j, z in target.places()
+    ]
+    if matrix is None:
+        return f'<path class="edge" d="{"".join(line for _, _, line in lines)}"/>'
+    parts = []
+    for i, j, line in sorted(lines, key=lambda item: abs(float(matrix[item[1], item[0]]))):
+        size = abs(float(matrix[j, i]))
+        sign = "positive" if matrix[j, i] >= 0 else "negative"
+        parts.append(
+            f'<path class="{sign}" stroke-width="{_n(0.4 + 2.4 * size)}" '
+            f'stroke-opacity="{_n(0.25 + 0.7 * size)}" d="{line}"/>'
+        )
+    return "\n".join(parts)
+
+
+def _straight(before: _Column, pill: _Column, middle: float) -> str:
+    """Return the lines from units, or from another bar, to a bar behind them."""
+    start = before.x + (RADIUS if before.kind == "units" else PILL_HALF_WIDTH)
+    end = pill.x - PILL_HALF_WIDTH
+    lines = [f"M{_n(start)} {_n(middle + y)}H{_n(end)}" for _, y in pill.places()]
+    return f'<path class="edge" d="{"".join(lines)}"/>'
+
+
+def _column(column: _Column, middle: float, bottom: float) -> list[str]:
+    """Return the shapes and labels of a column."""
+    x = column.x
+    parts = [f"<g><title>{_text(_describe(column))}</title>"]
+    if column.kind == "gap":
+        parts += [_dot(x + (k - 1) * 9, middle) for k in range(ELLIPSIS)]
+        count, _, words = column.title.partition(" ")
+        parts.append(_label(x, bottom + 32, "faint", count))
+        parts.append(_label(x, bottom + 48, "faint", words))
+        return [*parts, "</g>"]
+    if column.kind == "pill":
+        heights = _heights(column)
+        half = max(heights[-1] + 14, PILL_HALF_HEIGHT)
+        top = middle - half
+        parts.append(
+            f'<rect class="pill" x="{_n(x - PILL_HALF_WIDTH)}" y="{_n(top)}" '
+            f'width="{2 * PILL_HALF_WIDTH}" height="{_n(2 * half)}" rx="{PILL_HALF_WIDTH}"/>'
+        )
+        parts.append(
+            f'<text class="faint" transform="translate({_n(x + 4)} {_n(middle)}) rotate(-90)">'
+            f"{_text(_bar_text(column))}</text>"
+        )
+        return [*parts, "</g>"]
+    places = column.places()
+    for _, y in places:
+        parts.append(
+            f'<circle class="{column.role}" cx="{_n(x)}" cy="{_n(middle + y)}" r="{RADIUS}"/>'
+        )
+    if column.size > UNITS_SHOWN:
+        parts += [_dot(x, middle + (k - 1) * 7) for k in range(ELLIPSIS)]
+    parts.append(_label(x, TOP - 20, "faint", _short(column.title)))
+    parts.append(_label(x, bottom + 32, "ink", f"{column.size:,}"))
+    if column.spec is not None:
+        parts.append(_label(x, bottom + 48, "faint", column.spec.activation))
+    return [*parts, "</g>"]
+
+
+def _bar_text(column: _Column) -> str:
+    spec = column.spec
+    assert spec is not None
+    if column.title:
+        return _short(column.title)
+    return f"dropout {spec.rate:g}" if spec.kind == "dropout" else spec.kind.replace("_", " ")
+
+
+def _describe(column: _Column) -> str:
+    """Return what a pointer that rests on the column shows."""
+    spec = column.spec
+    if column.kind == "gap":
+        return column.title
+    if spec is None:
+        return f"{column.size:,} inputs"
+    title = f"{spec.source.name}: " if spec.source.name else ""
+    if spec.kind == "dropout":
+        return f"{title}dropout {spec.rate:g}"
+    names = ", ".join(spec.parameters)
+    if spec.kind == "dense":
+        return f"{title}{spec.n_out:,} units, {spec.activation}; {names}: {spec.n_params:,}"
+    return f"{title}{spec.kind.replace('_', ' ')}; {names}: {spec.n_params:,}"
+
+
+def _sentence(specs: Sequence[LayerSpec], input_dim: int) -> str:
+    """Return the network in words, for those who cannot see it."""
+    words = [f"{input_dim:,} inputs" if input_dim != 1 else "1 input"]
+    for spec in specs:
+        if spec.kind == "dense":
+            words.append(f"{spec.n_out:,} {spec.activation}")
+        elif spec.kind == "dropout":
+            words.append(f"dropout {spec.rate:g}")
+        else:
+            words.append(spec.kind.replace("_", " "))
+    return "Network: " + ", ".join(words)
+
+
+def _dot(x: float, y: float) -> str:
+    return f'<circle class="dot" cx="{_n(x)}" cy="{_n(y)}" r="1.7"/>'
+
+
+def _label(x: float, y: float, style: str, text: str) -> str:
+    return f'<text class="{style}" x="{_n(x)}" y="{_n(y)}">{_text(text)}</text>' if text else ""
+
+
+def _legend(height: float) -> str:
+    y = height - 16
+    parts = []
+    for x, sign in ((MARGIN - 34, "positive"), (MARGIN + 76, "negative")):
+        parts.append(f'<path class="{sign}" stroke-width="2.4" d="M{x} {_n(y)}h22"/>')
+        parts.append(f'<text class="key" x="{x + 28}" y="{_n(y + 4)}">{sign}</text>')
+    return "\n".join(parts)
+
+
+def _style(name: str, dark: bool | None) -> str:
+    """Return the style sheet; its rules hold inside of elements of that class alone."""
+    rules = (
+        f".{name} text{{font:11px system-ui,sans-serif;text-anchor:middle}}"
+        f".{name} .ink{{font-weight:600;font-size:13px}}.{name} .key{{text-anchor:start}}"
+        f".{name} path{{fill:none;stroke-linecap:round}}"
+    )
+    if dark is not None:
+        return f"<style>{rules}{_colours(name, int(dark))}</style>"
+    night = f"@media (prefers-color-scheme:dark){{{_colours(name, 1)}}}"
+    return f"<style>{rules}{_colours(name, 0)}{night}</style>"
+
+
+def _colours(name: str, shade: int) -> str:
+    colour = {key: pair[shade] for key, pair in COLOURS.items()}
+    rules = {
+        ".panel": f"fill:{colour['panel']};stroke:{colour['frame']}",
+        ".edge": f"stroke:{colour['edge']};stroke-width:0.7;stroke-opacity:0.6",
+        ".positive": f"stroke:{colour['positive']}",
+        ".negative": f"stroke:{colour['negative']}",
+        ".pill": f"fill:{colour['pill']};stroke:{colour['faint']}",
+        ".dot": f"fill:{colour['faint']}",
+        ".ink": f"fill:{colour['ink']}",
+        ".faint": f"fill:{colour['faint']}",
+        ".key": f"fill:{colour['faint']}",
+    }
+    for role in ("input", "hidden", "output"):
+        rules[f".{role}"] = f"fill:{colour[role]};stroke:{colour['ink']};stroke-width:1.2"
+    return "".join(f".{name} {selector}{{{rule}}}" for selector, rule in rules.items())
+
+
+def _text(text: str) -> str:
+    """Return text for XML, without the characters that it cannot hold."""
+    legal = "".join(
+        c if c >= " " and not 0xD800 <= ord(c) < 0xE000 and c not in "\ufffe\uffff" else "\ufffd"
+        for c in text
+    )
+    return html.escape(legal)
+
+
+def _short(name: str) -> str:
+    """Return a name as a label: its beginning where it is long."""
+    return name if len(name) <= LABEL_LENGTH else name[: LABEL_LENGTH - 1] + "…"
+
+
+def _n(x: float) -> str:
+    """Return a number with at most two decimals."""
+    return f"{x:.2f}".rstrip("0").rstrip(".")
+
+
+def summary_table(specs: Sequence[LayerSpec], input_dim: int) -> str:
+    """Return a table of the layers: output shape, activation, parameters and their names.
+
+    Parameters
+    ----------
+    specs : list of LayerSpec
+        What `nnc.layers.compile_layers` returned.
+    input_dim : int
+        The number of inputs.
+
+    Returns
+    -------
+    str
+        Lines of plain text, the last with the total, without a line break at the end.
+    """
+    rows: list[tuple[str, ...]] = [("layer", "output", "activation", "parameters", "")]
+    rows.append(("input", f"({input_dim},)", "", "", ""))
+    for spec in specs:
+        source: Any = spec.source
+        kind = type(source).__name__
+        if spec.kind == "dropout":
+            kind += f"({spec.rate:g})"
+        names = " ".join(spec.parameters)
+        if names and not source.trainable:
+            names += " (frozen)"
+        rows.append(
+            (
+                f"{source.name} ({kind})" if source.name else kind,
+                f"({spec.n_out},)",
+                spec.activation if spec.kind == "dense" else "",
+                f"{spec.n_params:,}" if spec.key else "",
+                names,
+            )
+        )
+    total = sum(spec.n_params for spec in specs)
+    frozen = sum(spec.n_params for spec in specs if spec.key and not _trainable(spec))
+    rows.append(("total", "", "", f"{total:,}", f"{frozen:,} frozen" if frozen else ""))
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    lines = [
+        f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:<{widths[2]}}  "
+        f"{row[3]:>{widths[3]}}  {row[4]}".rstrip()
+        for row in rows
+    ]
+    rule = "─" * max(len(line) for line in lines)
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def _trainable(spec: LayerSpec) -> bool:
+    source: Any = spec.source
+    return bool(source.trainable)

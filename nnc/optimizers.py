@@ -1,0 +1,395 @@
+"""The optimizers, as data: their options, with defaults of Keras where it has the optimizer.
+
+An optimizer is a small frozen dataclass; `resolve` makes one of a name. The steps themselves are
+in the engine, which knows them by `engine_name` and the numbers of `numbers()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, ClassVar, TypeAlias
+
+from nnc import _specs
+
+# A number, or what gives one for each epoch: a schedule, or any function of the epoch.
+Rate: TypeAlias = float | Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Optimizer(_specs.Spec):
+    """The base of all optimizers.
+
+    Attributes
+    ----------
+    engine_name : str
+        What the engine calls it.
+    full_batch : bool
+        Whether a step needs all samples.
+    """
+
+    full_batch: ClassVar[bool] = False
+
+    @property
+    def engine_name(self) -> str:
+        """What the engine calls it."""
+        return self.kind
+
+    def numbers(self) -> dict[str, float]:
+        """Return the engine's numbers that this optimizer knows, by the engine's names."""
+        known = {"momentum", "beta_1", "beta_2", "rho", "epsilon"}
+        return {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name in known
+        }
+
+
+@dataclass(frozen=True)
+class Gradient(Optimizer):
+    """The base of those that step along gradients of batches.
+
+    Attributes
+    ----------
+    learning_rate : float or callable
+        Above 0; or a schedule, or a function of the epoch.
+    weight_decay : float
+        All parameters shrink by learning_rate * weight_decay of themselves in each step:
+        decoupled, as in AdamW and all of Keras' optimizers. PyTorch's SGD and Adam add
+        weight_decay * W to the gradient instead, which is the l2 of `nnc.layers.Dense`.
+    clip_value : float
+        Elements of the gradient are cut to plus or minus this; 0 for none.
+    clip_norm : float
+        Where the norm of the whole gradient is greater, it is scaled down to this; 0 for none.
+    ema_decay : float
+        Where not 0, predictions use an average of the parameters, of which each step keeps this
+        part.
+    """
+
+    learning_rate: Rate = 0.01
+    _: KW_ONLY
+    weight_decay: float = 0.0
+    clip_value: float = 0.0
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        if not callable(self.learning_rate):
+            self._read_number("learning_rate", _specs.POSITIVE)
+        for name in ("weight_decay", "clip_value", "clip_norm"):
+            self._read_number(name, _specs.NOT_NEGATIVE)
+        for name in ("momentum", "beta_1", "beta_2", "rho", "ema_decay"):
+            if hasattr(self, name):
+                self._read_number(name, _specs.FRACTION)
+        if hasattr(self, "epsilon"):
+            self._read_number("epsilon", _specs.POSITIVE)
+
+
+@dataclass(frozen=True)
+class SGD(Gradient):
+    """Gradient descent, with momentum where asked: v = momentum v - learning_rate g; p += v.
+
+    Attributes
+    ----------
+    learning_rate : float or callable
+        Above 0; or a schedule, or a function of the epoch.
+    momentum : float
+        At least 0, below 1.
+    nesterov : bool
+        Nesterov's momentum: p += momentum v - learning_rate g, with the new v.
+    """
+
+    learning_rate: Rate = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+    kind: ClassVar[str] = "sgd"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        super().__post_init__()
+        self._read_flag("nesterov")
+        if self.nesterov and not self.momentum:
+            raise ValueError(
+                f"{self._where('nesterov')}: needs a momentum; set momentum=0.9, or nesterov=False"
+            )
+
+    @property
+    def engine_name(self) -> str:
+        """What the engine calls it: one name for each of three steps."""
+        if self.nesterov:
+            return "nesterov"
+        return "momentum" if self.momentum else "sgd"
+
+
+@dataclass(frozen=True)
+class Adagrad(Gradient):
+    """Duchi, Hazan and Singer (2011): each step divided by the root of the sum of g^2 so far.
+
+    The sum starts at 0, as in PyTorch, whose defaults these are. Keras starts it at 0.1.
+
+    Attributes
+    ----------
+    learning_rate : float or callable
+        Above 0; or a schedule, or a function of the epoch.
+    epsilon : float
+        Above 0, added to the root.
+    """
+
+    learning_rate: Rate = 0.01
+    epsilon: float = 1e-10
+    kind: ClassVar[str] = "adagrad"
+
+
+@dataclass(frozen=True)
+class RMSprop(Gradient):
+    """Tieleman and Hinton (2012): each step divided by the root of a running mean of g^2.
+
+    Attributes
+    ----------
+    learning_rate : float or callable
+        Above 0; or a schedule, or a function of the epoch.
+    rho : float
+        The part of the mean that a step keeps.
+    momentum : float
+        At least 0, below 1.
+    epsilon : float
+        Above 0; 1e-7 is Keras' default, PyTorch's is 1e-8.
+    """
+
+    learning_rate: Rate = 0.001
+    rho: float = 0.9
+    momentum: float = 0.0
+    epsilon: float = 1e-7
+    kind: ClassVar[str] = "rmsprop"
+
+
+@dataclass(frozen=True)
+class Adam(Gradient):
+    """Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
+
+    Attributes
+    ----------
+    learning_rate : float or callable
+        Above 0; or a schedule, or a function of the epoch.
+    beta_1, beta_2 : float
+        The parts of the running means of g and g^2 that a step keeps.
+    epsilon : float
+        Above 0, added to the root of the corrected mean of g^2, as in the paper and in PyTorch.
+        1e-7 is Keras' default, where it is added before the correction; the paper's and PyTorch's
+        is 1e-8.
+    amsgrad : bool
+        Whether the mean of g^2 counts as the greatest that it has been (Reddi, Kale and Kumar,
+        2018).
+    """
+
+    learning_rate: Rate = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    amsgrad: bool = False
+    kind: ClassVar[str] = "adam"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        super().__post_init__()
+        self._read_flag("amsgrad")
+
+    @property
+    def engine_name(self) -> str:
+        """What the engine calls it."""
+        return "amsgrad" if self.amsgrad else "adam"
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """`Adam` with a weight decay of its own, Keras' default (PyTorch's is 0.01).
+
+    Loshchilov and Hutter, "Decoupled weight decay regularization" (2019).
+    """
+
+    _: KW_ONLY
+    weight_decay: float = 0.004
+    kind: ClassVar[str] = "adamw"
+
+
+@dataclass(frozen=True)
+class NAdam(Gradient):
+    """Dozat, "Incorporating Nesterov momentum into Adam" (2016).
+
+    Attributes
+    ----------
+    learning_rate : float or callable
+        Above 0; or a schedule, or a function of the epoch.
+    beta_1, beta_2 : float
+        The parts of the running means of g and g^2 that a step keeps.
+    epsilon : float
+        Above 0; 1e-7 is Keras' default, PyTorch's is 1e-8.
+    """
+
+    learning_rate: Rate = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    kind: ClassVar[str] = "nadam"
+
+
+@dataclass(frozen=True)
+class Lion(Gradient):
+    """Chen et al., "Symbolic discovery of optimization algorithms" (2023): steps of one length.
+
+    Attributes
+    ----------
+    learning_rate : float or callable
+        Above 0; or a schedule, or a function of the epoch. The paper advises 3 to 10 times less
+        than for Adam, and as many times more weight decay.
+    beta_1, beta_2 : float
+        The parts of the running mean of g that the direction and the mean keep.
+    """
+
+    learning_rate: Rate = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+    kind: ClassVar[str] = "lion"
+
+
+@dataclass(frozen=True)
+class Rprop(Gradient):
+    """Riedmiller and Braun (1993): each parameter has a step of its own, led by signs of g alone.
+
+    A step grows by 1.2 while the sign stays, up to 50, and shrinks by 0.5, down to 1e-6, where it
+    turns: the numbers of the paper and of PyTorch. For full batches, whose signs mean something.
+
+    Attributes
+    ----------
+    learning_rate : float or callable
+        The first step.
+    """
+
+    learning_rate: Rate = 0.01
+    kind: ClassVar[str] = "rprop"
+    full_batch: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class LBFGS(Optimizer):
+    """Limited-memory BFGS with a line search, for full batches of small problems.
+
+    Nocedal and Wright, "Numerical optimization" (2006), algorithm 7.5.
+
+    Attributes
+    ----------
+    max_iter : int
+        Iterations at most.
+    history : int
+        The pairs of steps and changes of the gradient that it remembers.
+    tolerance : float
+        It stops where no element of the gradient is greater.
+    tolerance_change : float
+        It stops where the loss changes by less, relative to itself.
+    """
+
+    max_iter: int = 200
+    history: int = 10
+    _: KW_ONLY
+    tolerance: float = 1e-5
+    tolerance_change: float = 1e-9
+    kind: ClassVar[str] = "lbfgs"
+    full_batch: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        self._read_index("max_iter", 1)
+        self._read_index("history", 1)
+        self._read_number("tolerance", _specs.NOT_NEGATIVE)
+        self._read_number("tolerance_change", _specs.NOT_NEGATIVE)
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt(Optimizer):
+    """Damped Gauss-Newton steps, for squared errors on full batches of very small networks.
+
+    Hagan and Menhaj, "Training feedforward networks with the Marquardt algorithm" (1994). The
+    defaults are those of MATLAB's trainlm.
+
+    Attributes
+    ----------
+    mu : float
+        The damping at the start.
+    max_iter : int
+        Iterations at most.
+    mu_decrease, mu_increase : float
+        The damping is multiplied by the one after a step that lowers the loss, by the other after
+        one that does not, which is taken back.
+    mu_max : float
+        It stops where the damping is greater.
+    tolerance : float
+        It stops where no element of the gradient is greater.
+    """
+
+    mu: float = 1e-3
+    max_iter: int = 1000
+    _: KW_ONLY
+    mu_decrease: float = 0.1
+    mu_increase: float = 10.0
+    mu_max: float = 1e10
+    tolerance: float = 1e-7
+    kind: ClassVar[str] = "levenberg_marquardt"
+    full_batch: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        self._read_number("mu", _specs.POSITIVE)
+        self._read_index("max_iter", 1)
+        self._read_number("mu_decrease", _specs.BETWEEN_0_AND_1)
+        self._read_number("mu_increase", _specs.Limits(1.0, open_low=True))
+        self._read_number("mu_max", _specs.Limits(self.mu))
+        self._read_number("tolerance", _specs.NOT_NEGATIVE)
+
+
+KINDS: dict[str, type[Optimizer]] = {
+    cls.kind: cls
+    for cls in (
+        SGD, Adagrad, RMSprop, Adam, AdamW, NAdam, Lion, Rprop, LBFGS, LevenbergMarquardt,
+    )
+}  # fmt: skip
+ALIASES = {"l_bfgs": "lbfgs", "lm": "levenberg_marquardt"}
+NAMES: dict[str, type[Optimizer]] = KINDS | {a: KINDS[kind] for a, kind in ALIASES.items()}
+
+
+def resolve(optimizer: object) -> Optimizer:
+    """Return the optimizer that a name or an instance means.
+
+    Parameters
+    ----------
+    optimizer : str or Optimizer
+        A name such as "adam", with its defaults; or an instance such as ``SGD(0.1, 0.9)``.
+
+    Returns
+    -------
+    Optimizer
+        An instance.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, with the known ones; for anything else.
+    """
+    found = _specs.resolve("optimizer", optimizer, Optimizer, NAMES)
+    if found is None:
+        _specs.refuse_name("optimizer", optimizer, NAMES)
+    return found
+
+
+def to_config(optimizer: Optimizer) -> dict[str, Any]:
+    """Return an optimizer as a dict of JSON values.
+
+    Raises
+    ------
+    TypeError
+        Where its learning rate is a schedule or a function, which are not data.
+    """
+    return _specs.to_config(optimizer)
+
+
+def from_config(config: Mapping[str, Any]) -> Optimizer:
+    """Return the optimizer of a dict that `to_config` made; surplus keys are refused."""
+    return _specs.from_config("optimizer", config, KINDS)
