@@ -1,0 +1,29 @@
+"""Libraries that only some functions need, and the nearest of the names somebody meant."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+def import_optional(module: str, needed_by: str) -> ModuleType:
+    """Import a library; where it is missing the ImportError says which command installs it."""
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise ImportError(
+            f"{needed_by} needs {package}, which is not installed: run `pip install {package}`"
+        ) from None
+
+
+def unknown_name(argument: str, name: object, known: Iterable[str]) -> str:
+    """Return the message for a name that is not among the known ones."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{argument}: expected one of {', '.join(names)}, got {name!r}{hint}"
