@@ -12,13 +12,14 @@ from typing import Any, ClassVar, TypeAlias
 
 from nnc import _specs
 from nnc._arguments import Array
-from nnc.layers import ACTIVATIONS
-from nnc.layers import OUTPUT_ONLY as CLASSES
+from nnc.layers import ACTIVATIONS, OUTPUT_ONLY
 
 # (y_true, y_pred) -> (loss, gradient by y_pred), for the rows of one batch.
 Function: TypeAlias = Callable[[Array, Array], tuple[float, Array]]
 
-# Outputs that lie between 0 and 1, those that are above 0, and those of either sign.
+# Outputs that share a probability of 1 among them, that lie between 0 and 1, that are above 0, and
+# that may have either sign.
+CLASSES = OUTPUT_ONLY
 PROBABILITIES = ("sigmoid", "hard_sigmoid")
 POSITIVE = ("exponential", "softplus")
 SIGNED = (

@@ -1,0 +1,575 @@
+"""`Network`: a network with parameters of its own, to train, look into, save and use.
+
+Rows are samples. The computing is done by the engine; this class reads arguments, keeps what
+belongs together, and hands arrays over.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnc import _core, _data, _fit, _state, files, losses, metrics, optimizers
+from nnc._arguments import Array, read_dtype, read_index, read_threads
+from nnc._data import Data
+from nnc._inspect import Inspection
+from nnc._specs import FRACTION, POSITIVE, read_number
+from nnc.callbacks import EarlyStopping
+from nnc.history import History
+from nnc.initializers import read_random
+from nnc.layers import (
+    OUTPUT_ONLY,
+    Layer,
+    compile_layers,
+    from_architecture,
+    from_sizes,
+    initialize,
+    shapes,
+)
+from nnc.metrics import Metric
+
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
+
+class Network(Inspection):
+    """A feed-forward network.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        `Dense`, `Dropout`, `LayerNorm`, `BatchNorm`, `Flatten`, `Reshape`; the last one that
+        computes is Dense.
+    input_dim : int, optional
+        The number of features of a sample.
+    input_shape : tuple of int, optional
+        Instead of `input_dim`, the shape of a sample, such as (28, 28) before `Flatten`.
+    loss : str, Loss or callable, optional
+        What training makes small: a name such as "huber", an instance such as ``Huber(0.5)``, or a
+        function (y_true, y_pred) -> (loss, gradient by y_pred) of one batch. By default the
+        cross-entropy after softmax and sigmoid, else the mean squared error.
+    optimizer : str or Optimizer, optional
+        "adam" by default.
+    seed : int, Generator, RandomState or None, optional
+        Of the initial parameters, the order of samples and dropout. None draws fresh entropy.
+    dtype : dtype, optional
+        float32 or float64. By default float64 where the first data to train on is, else float32.
+    input_scale : float, optional
+        What every input is multiplied by as it is read: 1 / 255 for images of uint8.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For layers that do not fit together, and a loss that the output is not made for.
+
+    Examples
+    --------
+    >>> from nnc import Dense, Network
+    >>> from nnc.datasets import tutorial_moons
+    >>> moons = tutorial_moons()
+    >>> network = Network([Dense(25, "relu"), Dense(1, "sigmoid")], input_dim=2, seed=0)
+    >>> history = network.fit(moons.X_train.T, moons.Y_train.T, epochs=100)
+    >>> network.evaluate(moons.X_test.T, moons.Y_test.T)["accuracy"] > 0.85
+    True
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        input_dim: int | None = None,
+        *,
+        input_shape: tuple[int, ...] | None = None,
+        loss: Any = None,
+        optimizer: Any = "adam",
+        seed: Any = None,
+        dtype: npt.DTypeLike | None = None,
+        input_scale: float | None = None,
+    ) -> None:
+        if (input_dim is None) == (input_shape is None):
+            raise ValueError(
+                "input_dim: expected the number of features, or else input_shape, got "
+                f"{'neither' if input_dim is None else 'both'}"
+            )
+        shape = (read_index("input_dim", input_dim, 1),) if input_shape is None else input_shape
+        self.layers: tuple[Layer, ...] = tuple(layers)
+        self.input_shape: tuple[int, ...] = shapes(self.layers, shape)[0]
+        self._specs = compile_layers(self.layers, self.input_shape)
+        last = self._specs[-1]
+        self.loss = (
+            losses.default_loss(last.activation, last.n_out)
+            if loss is None
+            else losses.resolve(loss)
+        )
+        problem = losses.suits(self.loss, last.activation, last.n_out)
+        if problem:
+            raise ValueError(problem)
+        self._optimizer = optimizers.resolve(optimizer)
+        self.input_scale = (
+            None if input_scale is None else read_number("input_scale", input_scale, POSITIVE)
+        )
+        self._random = read_random(seed)
+        self._dtype = read_dtype(dtype)
+        self._engine: _core.Engine | None = None
+        self._params: dict[str, Array] = {}
+        self._grads: tuple[Array, dict[str, Array]] | None = None
+        self.frozen = {i for i, spec in enumerate(self._specs) if not _trainable(spec.source)}
+        self.epochs_trained = 0
+        self.history: History | None = None
+        # one stream for the order of samples and one for dropout, apart from the initial values
+        self.seeds = (
+            [int(n) for n in self._random.integers(0, 2**32, 2)]
+            if isinstance(self._random, np.random.Generator)
+            else [int(n) for n in self._random.randint(0, 2**32, 2, dtype=np.uint64)]
+        )
+
+    @classmethod
+    def from_architecture(
+        cls, nn_architecture: Sequence[Mapping[str, Any]], **options: Any
+    ) -> Network:
+        """Build the tutorial's network from its list of dicts; options are those of `Network`.
+
+        Weights and biases start as 0.1 * randn, drawn by ``np.random.RandomState(seed)`` where the
+        seed is an int: bit for bit those of `nnc.init_layers`.
+        """
+        layers, input_dim = from_architecture(nn_architecture)
+        if isinstance(options.get("seed"), int):
+            options["seed"] = np.random.RandomState(options["seed"])
+        return cls(layers, input_dim, **options)
+
+    @classmethod
+    def from_sizes(
+        cls,
+        *sizes: int,
+        activation: str = "relu",
+        output_activation: str = "identity",
+        **options: Any,
+    ) -> Network:
+        """Build a network of Dense layers: ``from_sizes(2, 25, 50, 1)`` has two hidden ones."""
+        layers, input_dim = from_sizes(sizes, activation, output_activation)
+        return cls(layers, input_dim, **options)
+
+    # ------------------------------------------------------------------------ what it is
+
+    @property
+    def n_inputs(self) -> int:
+        """The number of features of a sample."""
+        return math.prod(self.input_shape)
+
+    @property
+    def n_outputs(self) -> int:
+        """The units of the last layer."""
+        return self._specs[-1].n_out
+
+    @property
+    def n_params(self) -> int:
+        """The number of parameters that training may change."""
+        return sum(spec.n_params for spec in self._specs)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self._dtype or SINGLE
+
+    @property
+    def optimizer(self) -> optimizers.Optimizer:
+        """The optimizer. One of another kind starts without the memory of the one before."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Any) -> None:
+        self._optimizer = optimizers.resolve(optimizer)
+
+    @property
+    def engine(self) -> _core.Engine:
+        """The engine below, which the first use builds."""
+        if self._engine is None:
+            self._dtype = self.dtype
+            self._engine = self._new_engine()
+            self._params = _state.views(self._specs, self._engine)
+            initialize(self._params, self._specs, self._random)
+            for name, array in self._params.items():
+                if name.startswith("variance"):
+                    array[...] = 1
+        return self._engine
+
+    def _new_engine(self) -> _core.Engine:
+        layers = [
+            (s.n_in, s.n_out, s.activation, s.has_bias, s.kind, s.rate, s.epsilon, s.momentum)
+            for s in self._specs
+        ]
+        loss = self.loss.engine_name or "mean_squared_error"
+        return _core.Engine(layers, loss, self.dtype.name)
+
+    @property
+    def params(self) -> dict[str, Array]:
+        """The parameters: live views W1 (n_out, n_in), b1 (n_out, 1), … and gamma2, beta2, … too.
+
+        Running statistics of batch norm are among them, as mean and variance. The tutorial's
+        functions take this dict; what they write into its arrays, the network uses.
+        """
+        assert self.engine
+        return dict(self._params)
+
+    @property
+    def grads(self) -> dict[str, Array]:
+        """The gradients of the last `backward`: views dW1, db1, … that the next one changes."""
+        if self._grads is None:
+            raise RuntimeError("grads: there are none yet: call backward(X, y) first")
+        return dict(self._grads[1])
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of all parameters and running statistics, in the order of `params`."""
+        return [array.copy() for array in self.params.values()]
+
+    def set_weights(self, weights: Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]) -> None:
+        """Copy values into the parameters: a list in the order of `params`, or a dict by name.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For another number, name or shape, before anything is written.
+        """
+        _state.write(self.params, weights)
+
+    def freeze(self, *layers: int | str) -> None:
+        """Let training leave layers as they are: by place in `layers` or name; none means all."""
+        self.frozen |= self._find(layers)
+
+    def unfreeze(self, *layers: int | str) -> None:
+        """Let training change layers again."""
+        self.frozen -= self._find(layers)
+
+    def _find(self, layers: Iterable[int | str]) -> set[int]:
+        wanted = list(layers)
+        if not wanted:
+            return set(range(len(self._specs)))
+        names = [layer.name for layer in self.layers]
+        found = set()
+        for layer in wanted:
+            if isinstance(layer, str):
+                if layer not in names:
+                    known = ", ".join(repr(name) for name in names if name) or "none has one"
+                    raise ValueError(f"layers: no layer is called {layer!r}; the names: {known}")
+                place = names.index(layer)
+            else:
+                place = range(len(self.layers))[layer]
+            source = self.layers[place]
+            found |= {i for i, spec in enumerate(self._specs) if spec.source is source}
+        return found
+
+    # -------------------------------------------------------------------------- training
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        epochs: int = 100,
+        batch_size: int | None = 32,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        validation_split: float = 0.0,
+        metrics: Any = None,
+        callbacks: Any = None,
+        early_stopping: bool | EarlyStopping = False,
+        max_time: float | None = None,
+        checkpoint: Any = None,
+        checkpoint_every: int = 1,
+        verbose: int | str = "auto",
+        n_threads: int | None = None,
+    ) -> History:
+        """Train, and return what each epoch gave. A second call goes on where the first ended.
+
+        The result does not depend on `n_threads`, and an interrupted training that is resumed from
+        a checkpoint ends with the same bits as an unbroken one.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, n_inputs), or (m, …) of `input_shape`; or batches
+            Samples, of any real dtype. Arrays that are mapped from files are read block by block.
+            Instead, with y left out, an iterable of (X, y) or (X, y, sample_weight): each is a
+            step, and every epoch iterates anew, so that a generator serves for one epoch.
+        y : array_like
+            (m, n_outputs); (m,) for one output; or (m,) classes from 0 for a softmax output.
+        epochs : int
+            Passes over the data.
+        batch_size : int or None
+            Samples of a step; None takes all.
+        shuffle : bool
+            Whether samples change places before each epoch.
+        sample_weight : array_like, shape (m,), optional
+            Weights of samples in the loss, which is a weighted mean.
+        class_weight : "balanced" or dict, optional
+            Weights by class, which multiply those of samples.
+        X_val, y_val, sample_weight_val : optional
+            Data that is only looked at, after each epoch: history gets val_loss and so on.
+        validation_split : float
+            Instead, the part of the data, cut off its end, that serves so.
+        metrics : names, functions, or a list of them, optional
+            What else is recorded: see `nnc.metrics`. On the training data it is computed from the
+            outputs before each step, in the same pass.
+        callbacks : optional
+            Objects with Keras' method names, or functions f(epoch, logs): see `nnc.callbacks`.
+        early_stopping : bool or EarlyStopping
+            True stops after 10 epochs without a better val_loss, and takes the best weights back.
+        max_time : float, optional
+            Seconds after which training ends with the step it is at.
+        checkpoint : path, optional
+            A file that holds the whole state of the training: written every `checkpoint_every`
+            epochs; where it is there already, the training goes on from it.
+        checkpoint_every : int
+            See there.
+        verbose : {"auto", 0, 1, 2}
+            0: silent; 1: a bar; 2: a line per epoch; "auto": a bar where somebody can see it.
+        n_threads : int, optional
+            At most so many; by default `nnc.get_num_threads`.
+
+        Returns
+        -------
+        History
+            "loss", "accuracy" (of classifiers), "val_loss" and so on, a list each.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad arguments, before anything is trained.
+        DivergenceError
+            Where the loss or the parameters are no longer finite. The network holds its parameters
+            of the start of that epoch.
+        RuntimeError
+            Where another thread trains or uses this network.
+        """
+        started = time.monotonic()
+        batches = _fit.read_batches(X, y)
+        if batches is not None:
+            asked = {
+                "sample_weight": sample_weight,
+                "class_weight": class_weight,
+                "validation_split": validation_split or None,
+                "checkpoint": checkpoint,
+            }
+            _fit.refuse_beside_batches(asked)
+            data = batches.first(self)
+        else:
+            data = self._read(X, y, "", sample_weight)
+            weights = _data.weights_of_classes(class_weight, data.Y)
+            data = data._replace(weights=_data.product(data.weights, weights))
+            _data.check_classes("y", data.Y, self.loss)
+        validation = self._read_validation(X_val, y_val, sample_weight_val)
+        if validation_split:
+            if validation is not None:
+                raise ValueError("validation_split: expected 0 beside X_val, got both")
+            fraction = read_number("validation_split", validation_split, FRACTION)
+            data, validation = _data.split(data, fraction)
+        plan = _fit.make_plan(
+            self, data, validation, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
+            metrics=metrics, callbacks=callbacks, early_stopping=early_stopping, verbose=verbose,
+            n_threads=n_threads, batches=batches,
+        )  # fmt: skip
+        if max_time is not None:
+            plan.deadline = started + read_number("max_time", max_time, POSITIVE)
+        if checkpoint is not None:
+            every = read_index("checkpoint_every", checkpoint_every, 1)
+            _state.attach_checkpoint(self, plan, checkpoint, every)
+        self.history = _fit.run(plan)
+        return self.history
+
+    def partial_fit(
+        self, X: Any, y: Any, *, batch_size: int | None = 32, sample_weight: Any = None
+    ) -> Network:
+        """Take one pass over data in its order, with the optimizer's memory of earlier calls."""
+        self._step(self._read(X, y, "", sample_weight), batch_size)
+        return self
+
+    def step(self, X: Any, y: Any, *, sample_weight: Any = None) -> float:
+        """Take one step on all of X and y; return the loss before it."""
+        return self._step(self._read(X, y, "", sample_weight), None)
+
+    def _step(self, data: Data, batch_size: int | None) -> float:
+        plan = _fit.make_plan(self, data, None, epochs=1, batch_size=batch_size)
+        loss: float = _fit.run(plan)["loss"][0]
+        return loss
+
+    def engine_options(self) -> dict[str, Any]:
+        """Return what the engine's fit wants to know of loss, optimizer and layers."""
+        optimizer = self._optimizer
+        options: dict[str, Any] = {
+            "optimizer": optimizer.engine_name,
+            **optimizer.numbers(),
+            "loss_parameter": self.loss.parameter,
+            "smoothing": self.loss.smoothing,
+            "x_scale": self.input_scale or 0.0,
+            "dropout_seed": self.seeds[1],
+        }
+        decay = 0.0
+        if isinstance(optimizer, optimizers.Gradient):
+            decay = optimizer.weight_decay
+            options |= {
+                "clip_value": optimizer.clip_value,
+                "clip_norm": optimizer.clip_norm,
+                "average_decay": optimizer.ema_decay,
+            }
+        options["ranges"] = _state.ranges(self._specs, self.engine, self.frozen, decay)
+        return options
+
+    # ------------------------------------------------------------------------------- use
+
+    def predict_proba(self, X: Any, *, n_threads: int | None = None) -> Array:
+        """Return the outputs for rows of X, an array (m, n_outputs).
+
+        Probabilities where the output is a sigmoid or softmax; the outputs as they are else.
+        """
+        rows = _data.read_inputs("X", X, self.input_shape)
+        scale = self.input_scale or 0.0
+        return self.engine.predict(rows, n_threads=read_threads(n_threads), x_scale=scale)
+
+    def predict(self, X: Any, *, n_threads: int | None = None) -> Array:
+        """Return what the network says of rows of X.
+
+        Classes (m,) after softmax; 0 or 1 after a sigmoid that was trained as a classifier, (m,)
+        or (m, n_outputs); else the outputs, (m,) where there is one.
+        """
+        outputs = self.predict_proba(X, n_threads=n_threads)
+        if self._specs[-1].activation in OUTPUT_ONLY:
+            return outputs.argmax(axis=1)
+        if self.classifies:
+            outputs = (outputs > 0.5).astype(np.int64)
+        return outputs[:, 0] if self.n_outputs == 1 else outputs
+
+    def predict_one(self, x: npt.ArrayLike) -> Array:
+        """Return the outputs (n_outputs,) for one sample x (n_inputs,), as fast as Python can."""
+        if self.input_scale is not None:
+            x = np.asarray(x, self.dtype) * self.dtype.type(self.input_scale)
+        return self.engine.predict(x)
+
+    def evaluate(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        metrics: Any = None,
+        n_threads: int | None = None,
+    ) -> dict[str, float]:
+        """Return {"loss": …, "accuracy": …, …} on data, with whatever metrics are asked for."""
+        found = _metrics(metrics)
+        return self.evaluate_data(
+            self._read(X, y, "", sample_weight), found, read_threads(n_threads)
+        )
+
+    def evaluate_data(
+        self, data: Data, wanted: Sequence[Metric], n_threads: int
+    ) -> dict[str, float]:
+        """Do what `evaluate` does, on data that has been read."""
+        outputs = np.empty((len(data.X), self.n_outputs), self.dtype) if wanted else None
+        loss, accuracy = self.engine.evaluate(
+            data.X,
+            data.Y,
+            weights=data.weights,
+            outputs=outputs,
+            n_threads=n_threads,
+            loss_parameter=self.loss.parameter,
+            x_scale=self.input_scale or 0.0,
+        )
+        result = {"loss": loss}
+        if not math.isnan(accuracy):
+            result["accuracy"] = accuracy
+        return result if outputs is None else result | self.score(wanted, data, outputs)
+
+    def score(self, wanted: Sequence[Metric], data: Data, outputs: Array) -> dict[str, float]:
+        """Return metrics of outputs that have been computed."""
+        multi_label = self.n_outputs > 1 and self._specs[-1].activation not in OUTPUT_ONLY
+        return {
+            metric.name: metric(
+                data.Y, outputs, sample_weight=data.weights, multi_label=multi_label
+            )
+            for metric in wanted
+        }
+
+    # ----------------------------------------------------------------------------- files
+
+    def save(self, path: Any) -> None:
+        """Write the network to a file: layers, loss, optimizer and its memory, and parameters.
+
+        The file is the old one or the new one, whatever happens: see `nnc.files`. A loss that is a
+        function and a learning rate that is one are no data, and refused.
+        """
+        files.write(path, *_state.pack(self), "network")
+
+    @classmethod
+    def load(cls, path: Any) -> Network:
+        """Read what `save` wrote; nothing but data comes out of such a file.
+
+        Raises
+        ------
+        FormatError
+            A ValueError: the file is damaged, or not one of these.
+        OSError
+            It cannot be read.
+        """
+        return _state.unpack(cls, *files.read(path, kind="network"))
+
+    def copy(self) -> Network:
+        """Return a network that is equal and shares nothing with this one."""
+        return copy.deepcopy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
+        """Return an equal network."""
+        return _state.unpack(
+            type(self), *_state.pack(self), loss=self.loss, optimizer=self._optimizer
+        )
+
+    def __reduce__(self) -> Any:
+        """Pickle as data; functions among loss and learning rate are pickled by reference."""
+        return _state.rebuild, (type(self), *_state.pack(self, plain=False))
+
+    # --------------------------------------------------------------------------- helpers
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the loss is that of a classifier."""
+        return self.loss.activations in (losses.CLASSES, losses.PROBABILITIES, ("sigmoid",))
+
+    def read_batch(self, batch: Any, place: int) -> Data:
+        """Return one of the batches that `fit` iterates over: (X, y) or (X, y, sample_weight)."""
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            raise TypeError(
+                f"X: expected batches (X, y) or (X, y, sample_weight), got {type(batch).__name__} "
+                f"as batch {place}"
+            )
+        return self._read(batch[0], batch[1], "", batch[2] if len(batch) == 3 else None)
+
+    def _read(self, X: Any, y: Any, suffix: str, weights: Any) -> Data:
+        rows = _data.read_inputs("X" + suffix, X, self.input_shape)
+        if self._dtype is None:
+            self._dtype = DOUBLE if rows.dtype == DOUBLE else SINGLE
+        labels = _data.read_labels("y" + suffix, y, len(rows), self.n_outputs, self.loss)
+        name = "sample_weight" + suffix
+        return Data(rows, labels, _data.read_weights(name, weights, len(rows)))
+
+    def _read_validation(self, X: Any, y: Any, weights: Any) -> Data | None:
+        if X is None and y is None:
+            if weights is not None:
+                raise ValueError("sample_weight_val: expected None without X_val")
+            return None
+        if X is None or y is None:
+            missing = "X_val" if X is None else "y_val"
+            raise ValueError(f"{missing}: X_val and y_val belong together; pass both")
+        return self._read(X, y, "_val", weights)
+
+
+def _trainable(layer: Layer) -> bool:
+    return bool(getattr(layer, "trainable", True))
+
+
+def _metrics(names: Any) -> list[Metric]:
+    return metrics.resolve(names)
