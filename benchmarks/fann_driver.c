@@ -55,8 +55,11 @@ driver *fann_driver_create(const unsigned *sizes, unsigned n_layers, const fann_
         memcpy(d->data->input[r], x + (size_t)r * n_in, n_in * sizeof *x);
         memcpy(d->data->output[r], y + (size_t)r * n_out, n_out * sizeof *y);
     }
-    srand(1); /* FANN has just seeded it with the time */
-    fann_init_weights(d->start, d->data);
+    srand(1);     /* FANN has just seeded it with the time */
+    if (logistic) /* as chapter 1 draws them */
+        fann_randomize_weights(d->start, 0, 1);
+    else
+        fann_init_weights(d->start, d->data);
     fann_set_activation_function_hidden(d->start, logistic ? FANN_SIGMOID : FANN_SIGMOID_SYMMETRIC);
     fann_set_activation_function_output(d->start, FANN_SIGMOID);
     fann_set_training_algorithm(d->start, FANN_TRAIN_BATCH);
