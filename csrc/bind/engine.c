@@ -29,9 +29,9 @@ PyDoc_STRVAR(
     "Engine(layers, loss, dtype)\n--\n\n"
     "A network of (n_in, n_out, activation, has_bias) layers, whose parameters start at 0.\n"
     "\n"
-    "activation: one of ACTIVATIONS, or softmax in the last layer. loss:\n"
-    "binary_cross_entropy, categorical_cross_entropy (with softmax), mean_squared_error or\n"
-    "sum_of_squares. dtype: float32 or float64.");
+    "activation: one of ACTIVATIONS, or softmax or log_softmax in the last layer. loss:\n"
+    "binary_cross_entropy, categorical_cross_entropy (with softmax or log_softmax),\n"
+    "mean_squared_error or sum_of_squares. dtype: float32 or float64.");
 
 static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {

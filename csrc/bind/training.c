@@ -3,15 +3,6 @@
 
 /* -------------------------------------------------------------------------------- networks */
 
-static bool find_layer_activation(PyObject *name, bool softmax, nnc_activation *activation)
-{
-    *activation = NNC_ACT_SOFTMAX;
-    if (softmax && PyUnicode_Check(name) &&
-        PyUnicode_CompareWithASCIIString(name, nnc_activation_name(NNC_ACT_SOFTMAX)) == 0)
-        return true;
-    return nnc_find_activation(name, "layers", activation);
-}
-
 nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax)
 {
     PyObject *items = PySequence_Fast(sequence, "layers: expected a sequence");
@@ -30,7 +21,7 @@ nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax)
                          Py_TYPE(item)->tp_name);
         if (!PyTuple_Check(item) ||
             !PyArg_ParseTuple(item, "nnOp", &n_in, &n_out, &name, &has_bias) ||
-            !find_layer_activation(name, softmax, &layer->activation)) {
+            !nnc_find_activation(name, "layers", softmax, &layer->activation)) {
             PyMem_Free(layers);
             layers = NULL;
             break;
@@ -265,7 +256,7 @@ static PyObject *check_activation(PyObject *Py_UNUSED(module), PyObject *args)
     const char *argument;
     nnc_activation activation;
     if (!PyArg_ParseTuple(args, "Os:check_activation", &name, &argument)) return NULL;
-    if (!nnc_find_activation(name, argument, &activation)) return NULL;
+    if (!nnc_find_activation(name, argument, false, &activation)) return NULL;
     Py_RETURN_NONE;
 }
 

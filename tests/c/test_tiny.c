@@ -122,6 +122,10 @@ static nnc_status check_ways(const shape *s, uint64_t seed)
     return long_way.status;
 }
 
+#define ACTIVATION(id, name) NNC_ACT_##id,
+static const nnc_activation activations[] = {NNC_TINY_ACTIVATION_LIST(ACTIVATION)};
+enum { ACTIVATIONS = sizeof activations / sizeof *activations };
+
 /* The shape with these digits, of the family that the short way takes. */
 static shape nth_shape(nnc_dtype dtype, uint64_t n)
 {
@@ -129,15 +133,15 @@ static shape nth_shape(nnc_dtype dtype, uint64_t n)
     s.n_in = 1 + n % NNC_TINY_INPUTS, n /= NNC_TINY_INPUTS;
     s.n_hidden = 1 + n % NNC_TINY_HIDDEN, n /= NNC_TINY_HIDDEN;
     s.m = 1 + n % NNC_TINY_SAMPLES, n /= NNC_TINY_SAMPLES;
-    s.f1 = (nnc_activation)(n % NNC_ACT_COUNT), n /= NNC_ACT_COUNT;
-    s.f2 = (nnc_activation)(n % NNC_ACT_COUNT), n /= NNC_ACT_COUNT;
+    s.f1 = activations[n % ACTIVATIONS], n /= ACTIVATIONS;
+    s.f2 = activations[n % ACTIVATIONS], n /= ACTIVATIONS;
     s.loss = (nnc_loss)(n % NNC_LOSS_COUNT), n /= NNC_LOSS_COUNT;
     s.bias1 = n % 2, s.bias2 = n / 2 % 2, s.accuracy = n / 4 % 2;
     return s;
 }
 
 enum {
-    SHAPES = NNC_TINY_INPUTS * NNC_TINY_HIDDEN * NNC_TINY_SAMPLES * NNC_ACT_COUNT * NNC_ACT_COUNT *
+    SHAPES = NNC_TINY_INPUTS * NNC_TINY_HIDDEN * NNC_TINY_SAMPLES * ACTIVATIONS * ACTIVATIONS *
     NNC_LOSS_COUNT * 8
 };
 
