@@ -36,24 +36,24 @@
     X(NNC_F64, double, "float64")
 
 /* X(enumerator suffix, name, length, origin). A new activation is a line here and two functions in
- * kernels/activation_tmpl.h, which says what each is. SHORT ones, of a few instructions, are applied
- * to a product's registers; LONG ones to the stored tile. The derivative f'(z) is written OF_A, from
- * a = f(z), or OF_Z: a layer then keeps its z, which takes memory and one more pass. */
-#define NNC_ACTIVATION_LIST(X)               \
-    X(IDENTITY, identity, SHORT, OF_A)       \
-    X(RELU, relu, SHORT, OF_A)               \
-    X(SIGMOID, sigmoid, LONG, OF_A)          \
+ * kernels/activation_tmpl.h, which says what each is. SHORT ones, of a few instructions, are
+ * applied to a product's registers; LONG ones to the stored tile. The derivative f'(z) is written
+ * OF_A, from a = f(z), or OF_Z: a layer then keeps its z, which takes memory and one more pass. */
+#define NNC_ACTIVATION_LIST(X)                \
+    X(IDENTITY, identity, SHORT, OF_A)        \
+    X(RELU, relu, SHORT, OF_A)                \
+    X(SIGMOID, sigmoid, LONG, OF_A)           \
     X(HARD_SIGMOID, hard_sigmoid, LONG, OF_A) \
-    X(TANH, tanh, LONG, OF_A)                \
-    X(LEAKY_RELU, leaky_relu, LONG, OF_A)    \
-    X(ELU, elu, LONG, OF_A)                  \
-    X(SELU, selu, LONG, OF_A)                \
-    X(GELU, gelu, LONG, OF_Z)                \
-    X(SILU, silu, LONG, OF_Z)                \
-    X(MISH, mish, LONG, OF_Z)                \
-    X(SOFTPLUS, softplus, LONG, OF_A)        \
-    X(SOFTSIGN, softsign, LONG, OF_A)        \
-    X(HARD_SWISH, hard_swish, LONG, OF_Z)    \
+    X(TANH, tanh, LONG, OF_A)                 \
+    X(LEAKY_RELU, leaky_relu, LONG, OF_A)     \
+    X(ELU, elu, LONG, OF_A)                   \
+    X(SELU, selu, LONG, OF_A)                 \
+    X(GELU, gelu, LONG, OF_Z)                 \
+    X(SILU, silu, LONG, OF_Z)                 \
+    X(MISH, mish, LONG, OF_Z)                 \
+    X(SOFTPLUS, softplus, LONG, OF_A)         \
+    X(SOFTSIGN, softsign, LONG, OF_A)         \
+    X(HARD_SWISH, hard_swish, LONG, OF_Z)     \
     X(EXPONENTIAL, exponential, LONG, OF_A)
 
 /* X(enumerator suffix, name): activations of all outputs of a sample together. Only the output

@@ -78,9 +78,8 @@ static void raise_unknown(PyObject *name, const char *argument, const char *kind
     PyObject *known = names && comma ? PyUnicode_Join(comma, names) : NULL;
     PyObject *close = known ? close_names(name, names) : NULL;
     if (close && PyList_Check(close) && PyList_GET_SIZE(close) > 0)
-        PyErr_Format(PyExc_ValueError,
-                     "Non-supported %s %R in %s: known are %U; did you mean %R?", kind, name,
-                     argument, known, PyList_GET_ITEM(close, 0));
+        PyErr_Format(PyExc_ValueError, "Non-supported %s %R in %s: known are %U; did you mean %R?",
+                     kind, name, argument, known, PyList_GET_ITEM(close, 0));
     else if (close)
         PyErr_Format(PyExc_ValueError, "Non-supported %s %R in %s: known are %U", kind, name,
                      argument, known);

@@ -273,10 +273,11 @@ static PyObject *get_accuracy_value(PyObject *Py_UNUSED(module), PyObject *args,
     return score(in, dtype, true);
 }
 
-PyDoc_STRVAR(output_gradient_doc,
-             "output_gradient($module, /, Y_hat, Y, activation, Z=None)\n--\n\n"
-             "dZ of the output layer for the cross-entropy summed over samples. Z, the argument of\n"
-             "the activation, is needed where its derivative does not follow from Y_hat.");
+PyDoc_STRVAR(
+    output_gradient_doc,
+    "output_gradient($module, /, Y_hat, Y, activation, Z=None)\n--\n\n"
+    "dZ of the output layer for the cross-entropy summed over samples. Z, the argument of\n"
+    "the activation, is needed where its derivative does not follow from Y_hat.");
 
 static PyObject *output_gradient(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {

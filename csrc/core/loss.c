@@ -49,8 +49,8 @@ static void chain_output(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void 
         size_t count = nnc_min(n - start, most);
         kernels->loss[loss](&sum, dy, (const char *)y_hat + start * item,
                             (const char *)y + start * item, count);
-        kernels->activate_backward[f]((char *)dz + start * item, dy,
-                                      (const char *)x + start * item, count);
+        kernels->activate_backward[f]((char *)dz + start * item, dy, (const char *)x + start * item,
+                                      count);
     }
 }
 

@@ -19,10 +19,10 @@ typedef struct {
 
 /* The activations of one slice; a thread has one work space. */
 typedef struct {
-    void **a;    /* a[0]: the input, borrowed; a[l] (n_out of layer l, cols): its output, and on the
-                  * way back its dZ. One more row, of ones, follows each */
-    void **z;    /* z[l], l >= 1: what f' of layer l is written from: a[l] itself, or its argument in
-                  * a place of its own, for activations OF_Z */
+    void **a; /* a[0]: the input, borrowed; a[l] (n_out of layer l, cols): its output, and on the
+               * way back its dZ. One more row, of ones, follows each */
+    void **z; /* z[l], l >= 1: what f' of layer l is written from: a[l] itself, or its argument in
+               * a place of its own, for activations OF_Z */
     void *y_hat; /* (cols): a row of probabilities */
     void *hit;   /* (cols): 1 where all classes of a sample are right */
 } nnc_workspace;

@@ -221,8 +221,8 @@ bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, cons
         bool last = l + 1 == net->n_layers;
         bool softmax = nnc_is_softmax(layer->activation);
         bool apart = b->z[l + 1] != b->a[l + 1];
-        bool plain =
-            apart || softmax || (last && for_loss && nnc_loss_takes_logits(b->loss, layer->activation));
+        bool plain = apart || softmax ||
+                     (last && for_loss && nnc_loss_takes_logits(b->loss, layer->activation));
         nnc_activation f = plain ? NNC_ACT_IDENTITY : layer->activation;
         nnc_split blocks = nnc_split_evenly(n_out, b->layers[l].rows_forward);
         while (nnc_split_next(&blocks)) {

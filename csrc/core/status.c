@@ -3,11 +3,11 @@
 #include "nnc.h"
 
 /* entry function(type value), from a list of nnc.h and what FIELD makes of its lines. */
-#define LOOK_UP(entry, function, type, LIST, FIELD)    \
-    entry function(type value)                         \
-    {                                                  \
+#define LOOK_UP(entry, function, type, LIST, FIELD)   \
+    entry function(type value)                        \
+    {                                                 \
         static entry const entries[] = {LIST(FIELD)}; \
-        return entries[value];                         \
+        return entries[value];                        \
     }
 
 #define NAME(suffix, name, ...) #name,

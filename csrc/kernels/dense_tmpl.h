@@ -32,20 +32,20 @@ typedef void (*NNC_FN(finish))(real *c, const vreal *raw, const real *y, size_t 
                                size_t vectors, size_t ld);
 
 #define NNC_SHORT(...)
-#define NNC_LONG(id, name)                \
+#define NNC_LONG(id, name)                  \
     NNC_DEFINE_FINISH(forward, name, false) \
     NNC_DEFINE_FINISH(backward, name, true)
-#define NNC_DEFINE_FINISH(way, name, backward)                                                  \
-    static void NNC_FN(finish_##way##_##name)(real * c, const vreal *raw, const real *y,        \
-                                              size_t rows, size_t vectors, size_t ld)           \
-    {                                                                                           \
-        for (size_t i = 0; i < rows; i++) {                                                     \
-            for (size_t j = 0; j < vectors; j++) {                                              \
-                size_t at = i * ld + j * VLEN;                                                  \
-                v_store(c + at, NNC_FINISHED(name, backward, raw[i * vectors + j], y + at));    \
-            }                                                                                   \
-        }                                                                                       \
-        (void)y; /* not read on the way forward */                                              \
+#define NNC_DEFINE_FINISH(way, name, backward)                                               \
+    static void NNC_FN(finish_##way##_##name)(real * c, const vreal *raw, const real *y,     \
+                                              size_t rows, size_t vectors, size_t ld)        \
+    {                                                                                        \
+        for (size_t i = 0; i < rows; i++) {                                                  \
+            for (size_t j = 0; j < vectors; j++) {                                           \
+                size_t at = i * ld + j * VLEN;                                               \
+                v_store(c + at, NNC_FINISHED(name, backward, raw[i * vectors + j], y + at)); \
+            }                                                                                \
+        }                                                                                    \
+        (void)y; /* not read on the way forward */                                           \
     }
 #define NNC_CASE(id, name, length, ...) NNC_##length(id, name)
 NNC_ACTIVATION_LIST(NNC_CASE)
@@ -113,14 +113,14 @@ static NNC_ALWAYS_INLINE void NNC_FN(tile)(size_t rows, size_t vectors, real *c,
         return;
     }
     /* one copy of the stores for each short activation, so that the choice is outside of them */
-#define NNC_STORE_TILE(name)                                                     \
-    _Pragma("GCC unroll 12") for (size_t i = 0; i < rows; i++)                   \
-    {                                                                            \
-        _Pragma("GCC unroll 12") for (size_t j = 0; j < vectors; j++)            \
-        {                                                                        \
-            size_t at = i * ld + j * VLEN;                                       \
-            v_store(c + at, NNC_FINISHED(name, backward, acc[i][j], y + at));    \
-        }                                                                        \
+#define NNC_STORE_TILE(name)                                                  \
+    _Pragma("GCC unroll 12") for (size_t i = 0; i < rows; i++)                \
+    {                                                                         \
+        _Pragma("GCC unroll 12") for (size_t j = 0; j < vectors; j++)         \
+        {                                                                     \
+            size_t at = i * ld + j * VLEN;                                    \
+            v_store(c + at, NNC_FINISHED(name, backward, acc[i][j], y + at)); \
+        }                                                                     \
     }
 #define NNC_SHORT(id, name) \
     case NNC_ACT_##id:      \

@@ -132,11 +132,11 @@ typedef struct {
     void (*first_nonfinite)(size_t *index, const void *x, size_t n);
 
     /* `epochs` steps of the other kernels at once, with their bits: params, laid out as the two
-     * layers (of NNC_TINY_ACTIVATION_LIST) say (at most NNC_TINY_INPUTS - NNC_TINY_HIDDEN - 1), are trained in place on x (n_in,
-     * m) and y (m), 1 <= m <= NNC_TINY_SAMPLES, which repeat their last sample up to NNC_LINE
-     * bytes a row. cost and hits (epochs) get the loss and the right samples of each epoch before
-     * its update; hits may be NULL. Where one of them or of params is not finite in the end, all
-     * of them are worthless. */
+     * layers (of NNC_TINY_ACTIVATION_LIST) say (at most NNC_TINY_INPUTS - NNC_TINY_HIDDEN - 1), are
+     * trained in place on x (n_in, m) and y (m), 1 <= m <= NNC_TINY_SAMPLES, which repeat their
+     * last sample up to NNC_LINE bytes a row. cost and hits (epochs) get the loss and the right
+     * samples of each epoch before its update; hits may be NULL. Where one of them or of params is
+     * not finite in the end, all of them are worthless. */
     void (*train_tiny)(void *params, const nnc_layer *layers, nnc_loss loss, const void *x,
                        const void *y, size_t m, size_t ld, double rate, size_t epochs, double *cost,
                        double *hits);

@@ -42,10 +42,10 @@ static NNC_ALWAYS_INLINE void NNC_FN(row_dots)(vreal *acc, const real *const *w,
 /* LONG activations stand in functions of their own: their constants would take the registers of the
  * products. */
 #define NNC_SHORT(name)
-#define NNC_LONG(name)                                                    \
+#define NNC_LONG(name)                                                   \
     static __attribute__((noinline)) vreal NNC_FN(lanes_##name)(vreal z) \
-    {                                                                     \
-        return NNC_FN(f_##name)(z);                                       \
+    {                                                                    \
+        return NNC_FN(f_##name)(z);                                      \
     }
 #define NNC_CASE(id, name, length, ...) NNC_##length(name)
 NNC_ACTIVATION_LIST(NNC_CASE)

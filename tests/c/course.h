@@ -170,9 +170,10 @@ static inline void forward_of(const course *t, const double *params, double **a)
         double sum = 0, most = -INFINITY;
         for (size_t i = 0; i < layer->n_out; i++) {
             double z = argument(layer, params, a[l], i);
-            a[l + 1][i] = layer->activation == NNC_ACT_RELU      ? fmax(z, 0)
-                          : layer->activation == NNC_ACT_SIGMOID ? 1 / (1 + exp(-z))
-                                                                 : (double)activation(layer->activation, z);
+            a[l + 1][i] = layer->activation == NNC_ACT_RELU ? fmax(z, 0)
+                          : layer->activation == NNC_ACT_SIGMOID
+                              ? 1 / (1 + exp(-z))
+                              : (double)activation(layer->activation, z);
             most = fmax(most, z);
         }
         if (!nnc_is_softmax(layer->activation)) continue;

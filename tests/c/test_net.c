@@ -330,7 +330,8 @@ static void check_output_gradient(nnc_dtype dtype)
                     wide x = of_z ? get(dtype, z, i) : a, error;
                     wide exact = loss_slope((nnc_loss)l, a, target) * slope((nnc_activation)f, x);
                     error = fabsl(get(dtype, dz, i) - exact);
-                    close &= error <= (f <= NNC_ACT_SIGMOID ? 8 : 16) * epsilon(dtype) * fabsl(exact);
+                    close &=
+                        error <= (f <= NNC_ACT_SIGMOID ? 8 : 16) * epsilon(dtype) * fabsl(exact);
                 }
                 CHECK(close);
                 CHECK(get(dtype, dz, n) == 77);

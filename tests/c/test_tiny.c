@@ -50,8 +50,10 @@ static nnc_status watch(void *context, size_t epoch, double cost, double accurac
 
 static size_t make_net(const shape *s, nnc_layer *layers, nnc_net *net)
 {
-    layers[0] = (nnc_layer){s->n_in, s->n_hidden, s->f1, s->bias1, 0, 0};
-    layers[1] = (nnc_layer){s->n_hidden, 1, s->f2, s->bias2, 0, 0};
+    layers[0] = (nnc_layer){
+        .n_in = s->n_in, .n_out = s->n_hidden, .activation = s->f1, .has_bias = s->bias1};
+    layers[1] =
+        (nnc_layer){.n_in = s->n_hidden, .n_out = 1, .activation = s->f2, .has_bias = s->bias2};
     if (nnc_net_init(net, layers, 2) != NNC_OK) abort();
     return net->n_params;
 }
@@ -346,11 +348,13 @@ TEST(poll_stops_at_a_whole_step)
 
 /* ---------------------------------------------------------------------------------- sizes */
 
-static bool takes(size_t n_layers, size_t n_in, size_t n_hidden, size_t n_out, size_t m)
+static bool takes_with(nnc_activation hidden, nnc_activation output, size_t n_layers, size_t n_in,
+                       size_t n_hidden, size_t n_out, size_t m)
 {
-    nnc_layer layers[3] = {{n_in, n_hidden, NNC_ACT_RELU, true, 0, 0},
-                           {n_hidden, n_out, NNC_ACT_SIGMOID, true, 0, 0},
-                           {n_out, 1, NNC_ACT_SIGMOID, true, 0, 0}};
+    nnc_layer layers[3] = {{.n_in = n_in, .n_out = n_hidden, .activation = hidden},
+                           {.n_in = n_hidden, .n_out = n_out, .activation = output},
+                           {.n_in = n_out, .n_out = 1, .activation = NNC_ACT_SIGMOID}};
+    for (int l = 0; l < 3; l++) layers[l].has_bias = true;
     nnc_net net;
     if (nnc_net_init(&net, layers, n_layers) != NNC_OK) abort();
     nnc_network_plan network = {.net = &net, .loss = NNC_LOSS_BCE};
@@ -358,8 +362,17 @@ static bool takes(size_t n_layers, size_t n_in, size_t n_hidden, size_t n_out, s
     return nnc_is_tiny(&network);
 }
 
-TEST(sizes_alone_decide)
+static bool takes(size_t n_layers, size_t n_in, size_t n_hidden, size_t n_out, size_t m)
 {
+    return takes_with(NNC_ACT_RELU, NNC_ACT_SIGMOID, n_layers, n_in, n_hidden, n_out, m);
+}
+
+TEST(sizes_and_activations_decide)
+{
+    for (int f = NNC_ACT_SIGMOID + 1; f < NNC_ACT_COUNT; f++) {
+        CHECK(!takes_with((nnc_activation)f, NNC_ACT_SIGMOID, 2, 3, 4, 1, 4));
+        CHECK(!takes_with(NNC_ACT_RELU, (nnc_activation)f, 2, 3, 4, 1, 4));
+    }
     CHECK(takes(2, 1, 1, 1, 1) && takes(2, 3, 4, 1, 4) && takes(2, 4, 8, 1, 8));
     CHECK(!takes(2, 5, 8, 1, 8) && !takes(2, 4, 9, 1, 8) && !takes(2, 4, 8, 1, 9));
     CHECK(!takes(2, 4, 8, 2, 8) && !takes(2, 4, 8, 1, 0));
@@ -375,5 +388,5 @@ SUITE()
     RUN(bad_data_have_the_same_end);
     RUN(at_epoch_is_told_the_same);
     RUN(poll_stops_at_a_whole_step);
-    RUN(sizes_alone_decide);
+    RUN(sizes_and_activations_decide);
 }
