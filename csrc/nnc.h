@@ -28,20 +28,40 @@
     X(NNC_ERR_CHAIN, "a layer's n_in is not the n_out of the one before")                    \
     X(NNC_ERR_EMPTY, "a network needs at least one layer, and each layer at least one unit") \
     X(NNC_ERR_SOFTMAX, "softmax belongs to the output layer, and trains with "               \
-                       "categorical_cross_entropy, which needs it")
+                       "categorical_cross_entropy, which needs it or log_softmax")
 
 /* X(enumerator, C type, NumPy's name) */
 #define NNC_DTYPE_LIST(X)        \
     X(NNC_F32, float, "float32") \
     X(NNC_F64, double, "float64")
 
-/* X(enumerator suffix, name, length). A new activation is a line here and two functions in
- * kernels/activation_tmpl.h. SHORT ones, of a few instructions, are applied to a product's
- * registers; LONG ones to the stored tile. */
-#define NNC_ACTIVATION_LIST(X)   \
-    X(IDENTITY, identity, SHORT) \
-    X(RELU, relu, SHORT)         \
-    X(SIGMOID, sigmoid, LONG)
+/* X(enumerator suffix, name, length, origin). A new activation is a line here and two functions in
+ * kernels/activation_tmpl.h, which says what each is. SHORT ones, of a few instructions, are
+ * applied to a product's registers; LONG ones to the stored tile. The derivative f'(z) is written
+ * OF_A, from a = f(z), or OF_Z: a layer then keeps its z, which takes memory and one more pass. */
+#define NNC_ACTIVATION_LIST(X)                \
+    X(IDENTITY, identity, SHORT, OF_A)        \
+    X(RELU, relu, SHORT, OF_A)                \
+    X(SIGMOID, sigmoid, LONG, OF_A)           \
+    X(HARD_SIGMOID, hard_sigmoid, LONG, OF_A) \
+    X(TANH, tanh, LONG, OF_A)                 \
+    X(LEAKY_RELU, leaky_relu, LONG, OF_A)     \
+    X(ELU, elu, LONG, OF_A)                   \
+    X(SELU, selu, LONG, OF_A)                 \
+    X(GELU, gelu, LONG, OF_Z)                 \
+    X(SILU, silu, LONG, OF_Z)                 \
+    X(MISH, mish, LONG, OF_Z)                 \
+    X(SOFTPLUS, softplus, LONG, OF_A)         \
+    X(SOFTSIGN, softsign, LONG, OF_A)         \
+    X(HARD_SWISH, hard_swish, LONG, OF_Z)     \
+    X(EXPONENTIAL, exponential, LONG, OF_A)
+
+/* X(enumerator suffix, name): activations of all outputs of a sample together. Only the output
+ * layer of nnc_fit and nnc_predict may have one, with categorical_cross_entropy, which trains from
+ * the logits. log_softmax is the logarithm of softmax: it trains alike, and predicts logarithms. */
+#define NNC_SOFTMAX_LIST(X) \
+    X(SOFTMAX, softmax)     \
+    X(LOG_SOFTMAX, log_softmax)
 
 /* X(enumerator suffix, name): the cross-entropies are means over samples and sums over outputs,
  * mean_squared_error is a mean over both, sum_of_squares a sum over both. */
@@ -78,11 +98,10 @@
 
 typedef enum { NNC_STATUS_LIST(NNC_ENUMERATOR) NNC_STATUS_COUNT } nnc_status;
 typedef enum { NNC_DTYPE_LIST(NNC_ENUMERATOR) NNC_DTYPE_COUNT } nnc_dtype;
-/* The listed ones are functions of one element. Softmax needs all outputs of a sample, and so is
- * not in the list: the output layer of nnc_fit and nnc_predict may have it. */
 typedef enum {
-    NNC_ACTIVATION_LIST(NNC_ACT_ENUMERATOR) NNC_ACT_COUNT,
-    NNC_ACT_SOFTMAX = NNC_ACT_COUNT
+    NNC_ACTIVATION_LIST(NNC_ACT_ENUMERATOR) NNC_ACT_COUNT, /* of those of one element */
+    NNC_ACT_MOST = NNC_ACT_COUNT - 1,
+    NNC_SOFTMAX_LIST(NNC_ACT_ENUMERATOR)
 } nnc_activation;
 typedef enum { NNC_LOSS_LIST(NNC_LOSS_ENUMERATOR) NNC_LOSS_COUNT } nnc_loss;
 typedef enum { NNC_FUNCTION_LIST(NNC_FUNCTION_ENUMERATOR) NNC_FUNCTION_COUNT } nnc_function;
@@ -90,6 +109,10 @@ typedef enum { NNC_OPTIMIZER_LIST(NNC_OPTIMIZER_ENUMERATOR) NNC_OPTIMIZER_COUNT 
 
 const char *nnc_status_text(nnc_status status);
 const char *nnc_activation_name(nnc_activation activation);
+/* Whether it is one of NNC_SOFTMAX_LIST. */
+bool nnc_is_softmax(nnc_activation activation);
+/* Whether its derivative is written from z: OF_Z. */
+bool nnc_is_of_z(nnc_activation activation);
 const char *nnc_loss_name(nnc_loss loss);
 const char *nnc_optimizer_name(nnc_optimizer optimizer);
 size_t nnc_optimizer_state(nnc_optimizer optimizer);
@@ -126,8 +149,8 @@ typedef struct {
     size_t n_params, n_state;
 } nnc_net;
 
-/* NNC_ERR_SOFTMAX unless softmax stands only where it may: at the output, with
- * categorical_cross_entropy, which needs it. */
+/* NNC_ERR_SOFTMAX unless softmax or log_softmax stands only where it may: at the output, with
+ * categorical_cross_entropy, which needs one of them. */
 nnc_status nnc_check_softmax(const nnc_net *net, nnc_loss loss);
 
 /* Checks that the layers chain and fills their offsets. NNC_ERR_EMPTY, _CHAIN or _SIZE. */
@@ -208,9 +231,12 @@ void nnc_map(nnc_dtype dtype, nnc_function f, void *y, const void *x, size_t n);
 /* a (n) = f(z); a may be z. */
 void nnc_activate(nnc_dtype dtype, nnc_activation f, void *a, const void *z, size_t n);
 
-/* dz (n) = da * f'(z), with f' written in terms of a = f(z); dz may be da or a. */
+/* dz (n) = da * f'(z), from x = a = f(z), or x = z where f is OF_Z; dz may be da or x. */
 void nnc_activate_backward(nnc_dtype dtype, nnc_activation f, void *dz, const void *da,
-                           const void *a, size_t n);
+                           const void *x, size_t n);
+/* The same from z, whatever f is. dz overlaps neither da nor z. */
+void nnc_activation_gradient(nnc_dtype dtype, nnc_activation f, void *dz, const void *da,
+                             const void *z, size_t n);
 
 /* z (n_out, m) = W A_prev + b; b may be NULL. z overlaps no input. NNC_ERR_MEMORY, _SIZE. */
 nnc_status nnc_forward(nnc_dtype dtype, void *z, const void *w, const void *b, const void *a_prev,
@@ -233,9 +259,10 @@ nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accur
                      const void *y_hat, const void *y, size_t n_out, size_t m);
 
 /* dz (n_out * m) at an output layer with activation f: the derivative of the loss summed over
- * samples by the layer's z. Cross-entropy after sigmoid is y_hat - y. dz may be y_hat. */
+ * samples by the layer's z. Cross-entropy after sigmoid is y_hat - y. z may be NULL where f is not
+ * OF_Z. dz may be y_hat or z. */
 void nnc_output_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void *dz,
-                         const void *y_hat, const void *y, size_t n);
+                         const void *y_hat, const void *z, const void *y, size_t n);
 
 /* class (n): 1 where p > 1/2, 0 where p <= 1/2, NaN where p is NaN. */
 void nnc_classify(nnc_dtype dtype, void *class_, const void *p, size_t n);

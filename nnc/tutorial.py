@@ -165,7 +165,7 @@ def full_backward_propagation(
 
     grads_values: dict[str, Array] = {}
     last = len(layers) - 1
-    dZ = _core.output_gradient(Y_hat, Y, layers[last].activation)
+    dZ = _core.output_gradient(Y_hat, Y, layers[last].activation, logits[last])
     W, _ = params[last]
     dA, dW, db = _core.layer_gradients(dZ, W, inputs[last], m)
     for i in range(last, -1, -1):
@@ -389,7 +389,7 @@ def _divergence(
 ) -> DivergenceError:
     epoch = len(cost_history)
     text = f"training diverged: the cost is not finite at epoch {epoch}; "
-    if output != "sigmoid":
+    if output not in ("sigmoid", "hard_sigmoid"):
         text += f"the output's activation {output!r} gives values outside [0, 1]: use 'sigmoid'"
     elif epoch == 0:
         text += "X or the initial parameters are too large"

@@ -68,8 +68,8 @@ static PyObject *activate_backward(PyObject *args, PyObject *kwargs, const char 
     dz = nnc_new_like(dtype, in[1].array);
     if (!dz) goto done;
     PyThreadState *gil = nnc_release_gil(SIZE(dz));
-    nnc_activate(dtype, activation, DATA(dz), DATA(in[1].array), SIZE(dz));
-    nnc_activate_backward(dtype, activation, DATA(dz), DATA(in[0].array), DATA(dz), SIZE(dz));
+    nnc_activation_gradient(dtype, activation, DATA(dz), DATA(in[0].array), DATA(in[1].array),
+                            SIZE(dz));
     nnc_take_gil(gil);
 done:
     nnc_release_inputs(in, 2);
@@ -169,7 +169,14 @@ static PyObject *activation_gradient(PyObject *Py_UNUSED(module), PyObject *args
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:activation_gradient", names, &in[0].object,
                                      &in[1].object, &name))
         return NULL;
-    if (!nnc_find_activation(name, "activation", &activation)) return NULL;
+    if (!nnc_find_activation(name, "activation", false, &activation)) return NULL;
+    if (nnc_is_of_z(activation)) {
+        PyErr_Format(PyExc_ValueError,
+                     "activation: the derivative of %R does not follow from A, call "
+                     "single_layer_backward_propagation with Z",
+                     name);
+        return NULL;
+    }
     if (!nnc_read_inputs(in, 2, &dtype)) return NULL;
     if (!nnc_expect_like(&in[0], &in[1], false)) goto done;
     dz = nnc_new_like(dtype, in[1].array);

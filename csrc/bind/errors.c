@@ -38,18 +38,23 @@ static PyObject *tuple_of_names(const char *const *texts, int n)
     return names;
 }
 
+/* The names of a list, in the order of its enumerators. */
+#define NAME(suffix, name, ...) #name,
+static const char *const activations[] = {NNC_ACTIVATION_LIST(NAME) NNC_SOFTMAX_LIST(NAME)};
+static const char *const losses[] = {NNC_LOSS_LIST(NAME)};
+static const char *const optimizers[] = {NNC_OPTIMIZER_LIST(NAME)};
+static const char *const functions[] = {NNC_FUNCTION_LIST(NAME)};
+#undef NAME
+#define N_OF(array) ((int)(sizeof(array) / sizeof *(array)))
+
 PyObject *nnc_activation_names(void)
 {
-    const char *texts[NNC_ACT_COUNT];
-    for (int i = 0; i < NNC_ACT_COUNT; i++) texts[i] = nnc_activation_name(i);
-    return tuple_of_names(texts, NNC_ACT_COUNT);
+    return tuple_of_names(activations, NNC_ACT_COUNT);
 }
 
 PyObject *nnc_function_names(void)
 {
-    const char *texts[NNC_FUNCTION_COUNT];
-    for (int i = 0; i < NNC_FUNCTION_COUNT; i++) texts[i] = nnc_function_name(i);
-    return tuple_of_names(texts, NNC_FUNCTION_COUNT);
+    return tuple_of_names(functions, N_OF(functions));
 }
 
 /* The known name most like this one in whatever case, a list of at most one str; NULL with an
@@ -65,78 +70,71 @@ static PyObject *close_names(PyObject *name, PyObject *names)
     return close;
 }
 
-static void raise_unknown_activation(PyObject *name, const char *argument)
+static void raise_unknown(PyObject *name, const char *argument, const char *kind,
+                          const char *const *texts, int n)
 {
-    PyObject *names = nnc_activation_names();
+    PyObject *names = tuple_of_names(texts, n);
     PyObject *comma = PyUnicode_FromString(", ");
     PyObject *known = names && comma ? PyUnicode_Join(comma, names) : NULL;
     PyObject *close = known ? close_names(name, names) : NULL;
     if (close && PyList_Check(close) && PyList_GET_SIZE(close) > 0)
-        PyErr_Format(PyExc_ValueError,
-                     "Non-supported activation function %R in %s: known are %U; did you mean %R?",
-                     name, argument, known, PyList_GET_ITEM(close, 0));
+        PyErr_Format(PyExc_ValueError, "Non-supported %s %R in %s: known are %U; did you mean %R?",
+                     kind, name, argument, known, PyList_GET_ITEM(close, 0));
     else if (close)
-        PyErr_Format(PyExc_ValueError, "Non-supported activation function %R in %s: known are %U",
-                     name, argument, known);
+        PyErr_Format(PyExc_ValueError, "Non-supported %s %R in %s: known are %U", kind, name,
+                     argument, known);
     Py_XDECREF(names);
     Py_XDECREF(comma);
     Py_XDECREF(known);
     Py_XDECREF(close);
 }
 
-bool nnc_find_activation(PyObject *name, const char *argument, nnc_activation *activation)
+/* The index of `name` among texts (n); -1 with ValueError, which says what kind of name it should
+ * be, and what the argument is called. */
+static int find_name(PyObject *name, const char *argument, const char *kind,
+                     const char *const *texts, int n)
 {
-    for (int i = 0; PyUnicode_Check(name) && i < NNC_ACT_COUNT; i++) {
-        if (PyUnicode_CompareWithASCIIString(name, nnc_activation_name(i)) == 0) {
-            *activation = (nnc_activation)i;
-            return true;
-        }
-    }
-    raise_unknown_activation(name, argument);
-    return false;
-}
-
-/* The index of `name` among those that name_of gives; -1 with ValueError. */
-static int find_name(const char *argument, const char *name, const char *(*name_of)(int), int n)
-{
-    for (int i = 0; i < n; i++)
-        if (strcmp(name, name_of(i)) == 0) return i;
-    PyErr_Format(PyExc_ValueError, "%s: unknown name '%s'", argument, name);
+    for (int i = 0; PyUnicode_Check(name) && i < n; i++)
+        if (PyUnicode_CompareWithASCIIString(name, texts[i]) == 0) return i;
+    raise_unknown(name, argument, kind, texts, n);
     return -1;
 }
 
-static const char *loss_name(int i)
+bool nnc_find_activation(PyObject *name, const char *argument, bool softmax,
+                         nnc_activation *activation)
 {
-    return nnc_loss_name((nnc_loss)i);
+    int n = softmax ? N_OF(activations) : NNC_ACT_COUNT;
+    int i = find_name(name, argument, "activation function", activations, n);
+    *activation = (nnc_activation)i;
+    return i >= 0;
 }
 
-static const char *optimizer_name(int i)
+/* The same for a C string, in UTF-8. */
+static int find_text(const char *text, const char *kind, const char *const *texts, int n)
 {
-    return nnc_optimizer_name((nnc_optimizer)i);
+    PyObject *name = PyUnicode_FromString(text);
+    int i = name ? find_name(name, kind, kind, texts, n) : -1;
+    Py_XDECREF(name);
+    return i;
 }
 
 bool nnc_find_loss(const char *name, nnc_loss *loss)
 {
-    int i = find_name("loss", name, loss_name, NNC_LOSS_COUNT);
+    int i = find_text(name, "loss", losses, N_OF(losses));
     *loss = (nnc_loss)i;
     return i >= 0;
 }
 
 bool nnc_find_optimizer(const char *name, nnc_optimizer *optimizer)
 {
-    int i = find_name("optimizer", name, optimizer_name, NNC_OPTIMIZER_COUNT);
+    int i = find_text(name, "optimizer", optimizers, N_OF(optimizers));
     *optimizer = (nnc_optimizer)i;
     return i >= 0;
 }
 
 bool nnc_find_function(PyObject *name, nnc_function *function)
 {
-    for (int i = 0; PyUnicode_Check(name) && i < NNC_FUNCTION_COUNT; i++) {
-        if (PyUnicode_CompareWithASCIIString(name, nnc_function_name(i)) == 0) {
-            *function = (nnc_function)i;
-            return true;
-        }
-    }
-    PyErr_Format(PyExc_ValueError, "no function %R", name);
-    return false;
+    int i = find_name(name, "name", "function", functions, N_OF(functions));
+    *function = (nnc_function)i;
+    return i >= 0;
 }

@@ -95,8 +95,10 @@ bool nnc_overlap(PyArrayObject *a, PyArrayObject *b);
 bool nnc_check(nnc_status status);
 /* The names of all activations, a tuple. */
 PyObject *nnc_activation_names(void);
-/* The activation of that name; false with ValueError, which says what the argument is called. */
-bool nnc_find_activation(PyObject *name, const char *argument, nnc_activation *activation);
+/* The activation of that name, one of NNC_SOFTMAX_LIST only where `softmax`; false with ValueError,
+ * which says what the argument is called. */
+bool nnc_find_activation(PyObject *name, const char *argument, bool softmax,
+                         nnc_activation *activation);
 bool nnc_find_loss(const char *name, nnc_loss *loss);
 bool nnc_find_optimizer(const char *name, nnc_optimizer *optimizer);
 
@@ -119,7 +121,7 @@ nnc_monitor nnc_monitor_of(nnc_python_monitor *self, size_t every);
 /* ---------------------------------------------------------------------------- training.c */
 
 /* layers (n) from a sequence of (n_in, n_out, activation, has_bias); owned by the caller. Where
- * `any`, softmax is a known activation too, and kind, rate, epsilon, momentum may follow. */
+ * `any`, those of NNC_SOFTMAX_LIST are known too, and kind, rate, epsilon, momentum may follow. */
 nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool any);
 /* Seeds from an int, as numpy.random.seed(int), or a uint32 array, as numpy.random.seed(array). */
 bool nnc_seed_rng(nnc_rng *rng, PyObject *seed);

@@ -21,7 +21,7 @@ PyDoc_STRVAR(
     "b_curr : array_like, shape (n_out, 1)\n"
     "    Biases.\n"
     "activation : str\n"
-    "    \"relu\", \"sigmoid\" or \"identity\".\n\n"
+    "    Its name: \"relu\", \"sigmoid\", \"tanh\", …; any other word raises the list of names.\n\n"
     "Returns\n-------\n"
     "A_curr, Z_curr : numpy.ndarray, shape (n_out, m)\n"
     "    float32 where all three arrays are, else float64.\n\n"
@@ -45,7 +45,7 @@ static PyObject *single_layer_forward_propagation(PyObject *Py_UNUSED(module), P
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|O:single_layer_forward_propagation", names,
                                      &in[A_PREV].object, &in[W].object, &in[B].object, &name))
         return NULL;
-    if (name && !nnc_find_activation(name, "activation", &activation)) return NULL;
+    if (name && !nnc_find_activation(name, "activation", false, &activation)) return NULL;
     if (!nnc_read_inputs(in, COUNT, &dtype)) return NULL;
     if (!nnc_expect_matrix(&in[W], -1, -1)) goto done;
     npy_intp n_out = PyArray_DIM(in[W].array, 0), n_in = PyArray_DIM(in[W].array, 1);
@@ -116,7 +116,7 @@ PyDoc_STRVAR(
     "A_prev : array_like, shape (n_in, m)\n"
     "    Inputs of the layer.\n"
     "activation : str\n"
-    "    \"relu\", \"sigmoid\" or \"identity\".\n\n"
+    "    Its name: \"relu\", \"sigmoid\", \"tanh\", …; any other word raises the list of names.\n\n"
     "Returns\n-------\n"
     "dA_prev, dW_curr, db_curr : numpy.ndarray\n"
     "    Shapes (n_in, m), (n_out, n_in), (n_out, 1); float32 where all arrays are, else\n"
@@ -145,7 +145,7 @@ static PyObject *single_layer_backward_propagation(PyObject *Py_UNUSED(module), 
                                      names, &in[DA].object, &in[W].object, &in[B].object,
                                      &in[Z].object, &in[A_PREV].object, &name))
         return NULL;
-    if (name && !nnc_find_activation(name, "activation", &activation)) return NULL;
+    if (name && !nnc_find_activation(name, "activation", false, &activation)) return NULL;
     if (!nnc_read_inputs(in, COUNT, &dtype)) return NULL;
     if (!nnc_expect_matrix(&in[W], -1, -1)) goto done;
     npy_intp n_out = PyArray_DIM(in[W].array, 0), n_in = PyArray_DIM(in[W].array, 1);
@@ -156,8 +156,8 @@ static PyObject *single_layer_backward_propagation(PyObject *Py_UNUSED(module), 
         goto done;
     dz = nnc_new_like(dtype, in[Z].array);
     if (!dz) goto done;
-    nnc_activate(dtype, activation, DATA(dz), DATA(in[Z].array), SIZE(dz));
-    nnc_activate_backward(dtype, activation, DATA(dz), DATA(in[DA].array), DATA(dz), SIZE(dz));
+    nnc_activation_gradient(dtype, activation, DATA(dz), DATA(in[DA].array), DATA(in[Z].array),
+                            SIZE(dz));
     result = layer_gradients_of(dtype, DATA(dz), &in[W], &in[A_PREV], (double)m);
 done:
     nnc_release_inputs(in, COUNT);
@@ -273,30 +273,41 @@ static PyObject *get_accuracy_value(PyObject *Py_UNUSED(module), PyObject *args,
     return score(in, dtype, true);
 }
 
-PyDoc_STRVAR(output_gradient_doc,
-             "output_gradient($module, /, Y_hat, Y, activation)\n--\n\n"
-             "dZ of the output layer for the cross-entropy summed over samples.");
+PyDoc_STRVAR(
+    output_gradient_doc,
+    "output_gradient($module, /, Y_hat, Y, activation, Z=None)\n--\n\n"
+    "dZ of the output layer for the cross-entropy summed over samples. Z, the argument of\n"
+    "the activation, is needed where its derivative does not follow from Y_hat.");
 
 static PyObject *output_gradient(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"Y_hat", "Y", "activation", NULL};
-    nnc_input in[] = {{.name = "Y_hat"}, {.name = "Y", .follows = true}};
+    static char *names[] = {"Y_hat", "Y", "activation", "Z", NULL};
+    nnc_input in[] = {
+        {.name = "Y_hat"}, {.name = "Y", .follows = true}, {.name = "Z", .follows = true}};
     PyObject *name;
     nnc_activation activation;
     nnc_dtype dtype;
     PyArrayObject *dz = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:output_gradient", names, &in[0].object,
-                                     &in[1].object, &name))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|O:output_gradient", names, &in[0].object,
+                                     &in[1].object, &name, &in[2].object))
         return NULL;
-    if (!nnc_find_activation(name, "activation", &activation)) return NULL;
-    if (!nnc_read_inputs(in, 2, &dtype)) return NULL;
+    if (!nnc_find_activation(name, "activation", false, &activation)) return NULL;
+    bool of_z = nnc_is_of_z(activation);
+    size_t n = of_z ? 3 : 2;
+    if (of_z && (!in[2].object || in[2].object == Py_None)) {
+        PyErr_Format(PyExc_ValueError,
+                     "Z: the derivative of %R does not follow from Y_hat, pass Z too", name);
+        return NULL;
+    }
+    if (!nnc_read_inputs(in, n, &dtype)) return NULL;
     if (!nnc_expect_matrix(&in[0], -1, -1) || !nnc_expect_like(&in[1], &in[0], false)) goto done;
+    if (of_z && !nnc_expect_like(&in[2], &in[0], false)) goto done;
     dz = nnc_new_like(dtype, in[0].array);
     if (dz)
         nnc_output_gradient(dtype, NNC_LOSS_BCE, activation, DATA(dz), DATA(in[0].array),
-                            DATA(in[1].array), SIZE(dz));
+                            of_z ? DATA(in[2].array) : NULL, DATA(in[1].array), SIZE(dz));
 done:
-    nnc_release_inputs(in, 2);
+    nnc_release_inputs(in, n);
     return (PyObject *)dz;
 }
 

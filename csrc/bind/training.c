@@ -3,15 +3,7 @@
 
 /* -------------------------------------------------------------------------------- networks */
 
-static bool find_layer_activation(PyObject *name, bool softmax, nnc_activation *activation)
-{
-    *activation = NNC_ACT_SOFTMAX;
-    if (softmax && PyUnicode_Check(name) &&
-        PyUnicode_CompareWithASCIIString(name, nnc_activation_name(NNC_ACT_SOFTMAX)) == 0)
-        return true;
-    return nnc_find_activation(name, "layers", activation);
-}
-
+<<<<<<< HEAD
 static bool find_kind(const char *name, bool any, nnc_layer_kind *kind)
 {
     static const char *const names[] = {[NNC_DENSE] = "dense",
@@ -28,6 +20,9 @@ static bool find_kind(const char *name, bool any, nnc_layer_kind *kind)
 }
 
 nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool any)
+=======
+nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax)
+>>>>>>> act
 {
     PyObject *items = PySequence_Fast(sequence, "layers: expected a sequence");
     if (!items) return NULL;
@@ -45,10 +40,15 @@ nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool any)
             PyErr_Format(PyExc_TypeError, "layers: expected tuples, got %s",
                          Py_TYPE(item)->tp_name);
         if (!PyTuple_Check(item) ||
+<<<<<<< HEAD
             !PyArg_ParseTuple(item, "nnOp|sddd", &n_in, &n_out, &name, &has_bias, &kind,
                               &layer->rate, &layer->epsilon, &layer->momentum) ||
             !find_kind(kind, any, &layer->kind) ||
-            !find_layer_activation(name, any, &layer->activation)) {
+            !nnc_find_activation(name, "layers", any, &layer->activation)) {
+=======
+            !PyArg_ParseTuple(item, "nnOp", &n_in, &n_out, &name, &has_bias) ||
+            !nnc_find_activation(name, "layers", softmax, &layer->activation)) {
+>>>>>>> act
             PyMem_Free(layers);
             layers = NULL;
             break;
@@ -283,7 +283,7 @@ static PyObject *check_activation(PyObject *Py_UNUSED(module), PyObject *args)
     const char *argument;
     nnc_activation activation;
     if (!PyArg_ParseTuple(args, "Os:check_activation", &name, &argument)) return NULL;
-    if (!nnc_find_activation(name, argument, &activation)) return NULL;
+    if (!nnc_find_activation(name, argument, false, &activation)) return NULL;
     Py_RETURN_NONE;
 }
 

@@ -4,11 +4,22 @@
 #include "core/network.h"
 
 void nnc_activate_backward(nnc_dtype dtype, nnc_activation f, void *dz, const void *da,
-                           const void *a, size_t n)
+                           const void *x, size_t n)
 {
     nnc_fpmode caller = nnc_fpmode_enter();
-    nnc_kernels_for(dtype)->activate_backward[f](dz, da, a, n);
+    nnc_kernels_for(dtype)->activate_backward[f](dz, da, x, n);
     nnc_fpmode_leave(caller);
+}
+
+void nnc_activation_gradient(nnc_dtype dtype, nnc_activation f, void *dz, const void *da,
+                             const void *z, size_t n)
+{
+    const void *x = z;
+    if (!nnc_is_of_z(f)) {
+        nnc_activate(dtype, f, dz, z, n);
+        x = dz;
+    }
+    nnc_activate_backward(dtype, f, dz, da, x, n);
 }
 
 nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, const void *dz,
@@ -87,9 +98,9 @@ bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nn
             nnc_chunks(slice.cols / plan->lanes, work_per_vector, NNC_LEAST_VECTORS);
         while (nnc_split_next(&by_columns)) {
             size_t col = by_columns.start * plan->lanes, cols = by_columns.length * plan->lanes;
-            void *inputs = nnc_at(plan, x, col);
-            kernels->dense_backward(inputs, nnc_at(plan, params, layer->w), nnc_at(plan, dz, col),
-                                    inputs, net->layers[l - 1].activation, n_in, n_out, n_in, cols,
+            kernels->dense_backward(nnc_at(plan, x, col), nnc_at(plan, params, layer->w),
+                                    nnc_at(plan, dz, col), nnc_at(plan, work->z[l], col),
+                                    net->layers[l - 1].activation, n_in, n_out, n_in, cols,
                                     plan->ld);
             if (!nnc_pacer_tick(pacer, by_columns.length * work_per_vector)) return false;
         }

@@ -45,6 +45,15 @@ nnc_status nnc_forward(nnc_dtype dtype, void *z, const void *w, const void *b, c
     return NNC_OK;
 }
 
+/* Some columns of a layer's a = f(z), both (n_out, cols). */
+static void activate_columns(const nnc_plan *plan, const nnc_layer *layer, void *a, const void *z,
+                             size_t cols)
+{
+    for (size_t i = 0; i < layer->n_out; i++)
+        plan->kernels->activate[layer->activation](nnc_at(plan, a, i * plan->ld),
+                                                   nnc_at(plan, z, i * plan->ld), cols);
+}
+
 bool nnc_forward_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
                        const void *params, nnc_pacer *pacer)
 {
@@ -53,15 +62,18 @@ bool nnc_forward_slice(const nnc_network_plan *network, nnc_workspace *work, nnc
     for (size_t l = 0; l < net->n_layers; l++) {
         const nnc_layer *layer = &net->layers[l];
         bool logits = l + 1 == net->n_layers && network->loss_takes_logits;
+        bool apart = work->z[l + 1] != work->a[l + 1];
+        nnc_activation f = logits || apart ? NNC_ACT_IDENTITY : layer->activation;
         size_t work_per_vector = layer->n_out * layer->n_in * plan->lanes;
         nnc_split chunks = nnc_chunks(slice.cols / plan->lanes, work_per_vector, NNC_LEAST_VECTORS);
         while (nnc_split_next(&chunks)) {
             size_t col = chunks.start * plan->lanes, cols = chunks.length * plan->lanes;
-            plan->kernels->dense_forward(
-                nnc_at(plan, work->a[l + 1], col), nnc_at(plan, params, layer->w),
-                layer->has_bias ? nnc_at(plan, params, layer->b) : NULL,
-                nnc_at(plan, work->a[l], col), logits ? NNC_ACT_IDENTITY : layer->activation,
-                layer->n_out, layer->n_in, cols, plan->ld);
+            void *z = nnc_at(plan, work->z[l + 1], col);
+            plan->kernels->dense_forward(z, nnc_at(plan, params, layer->w),
+                                         layer->has_bias ? nnc_at(plan, params, layer->b) : NULL,
+                                         nnc_at(plan, work->a[l], col), f, layer->n_out,
+                                         layer->n_in, cols, plan->ld);
+            if (apart) activate_columns(plan, layer, nnc_at(plan, work->a[l + 1], col), z, cols);
             if (!nnc_pacer_tick(pacer, chunks.length * work_per_vector)) return false;
         }
     }

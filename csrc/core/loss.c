@@ -37,30 +37,31 @@ nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accur
     return NNC_OK;
 }
 
-/* dz = the derivative by y_hat, times f'. The former has a place of its own, block by block, as
- * f' still needs y_hat. */
+/* dz = the derivative by y_hat, times f' from x. The former has a place of its own, block by block,
+ * as dz may be x. */
 static void chain_output(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void *dz,
-                         const void *y_hat, const void *y, size_t n)
+                         const void *y_hat, const void *x, const void *y, size_t n)
 {
     const nnc_kernels *kernels = nnc_kernels_for(dtype);
     double sum, dy[256];
     const size_t item = nnc_dtype_size(dtype), most = sizeof dy / item;
     for (size_t start = 0; start < n; start += most) {
         size_t count = nnc_min(n - start, most);
-        const char *p = (const char *)y_hat + start * item;
-        kernels->loss[loss](&sum, dy, p, (const char *)y + start * item, count);
-        kernels->activate_backward[f]((char *)dz + start * item, dy, p, count);
+        kernels->loss[loss](&sum, dy, (const char *)y_hat + start * item,
+                            (const char *)y + start * item, count);
+        kernels->activate_backward[f]((char *)dz + start * item, dy, (const char *)x + start * item,
+                                      count);
     }
 }
 
 void nnc_output_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void *dz,
-                         const void *y_hat, const void *y, size_t n)
+                         const void *y_hat, const void *z, const void *y, size_t n)
 {
     nnc_fpmode caller = nnc_fpmode_enter();
     if (nnc_loss_takes_logits(loss, f))
         nnc_kernels_for(dtype)->subtract(dz, y_hat, y, n);
     else
-        chain_output(dtype, loss, f, dz, y_hat, y, n);
+        chain_output(dtype, loss, f, dz, y_hat, nnc_is_of_z(f) ? z : y_hat, y, n);
     nnc_fpmode_leave(caller);
 }
 
@@ -86,9 +87,9 @@ double nnc_loss_divisor(nnc_loss loss, size_t m, size_t n_out)
 
 nnc_status nnc_check_softmax(const nnc_net *net, nnc_loss loss)
 {
-    bool at_end = net->layers[net->n_layers - 1].activation == NNC_ACT_SOFTMAX;
+    bool at_end = nnc_is_softmax(net->layers[net->n_layers - 1].activation);
     for (size_t l = 0; l + 1 < net->n_layers; l++)
-        if (net->layers[l].activation == NNC_ACT_SOFTMAX) return NNC_ERR_SOFTMAX;
+        if (nnc_is_softmax(net->layers[l].activation)) return NNC_ERR_SOFTMAX;
     return at_end == (loss == NNC_LOSS_CCE) ? NNC_OK : NNC_ERR_SOFTMAX;
 }
 
@@ -97,12 +98,21 @@ bool nnc_loss_takes_logits(nnc_loss loss, nnc_activation f)
     return loss == NNC_LOSS_BCE && f == NNC_ACT_SIGMOID;
 }
 
+void nnc_apply_softmax(const nnc_kernels *kernels, nnc_activation f, void *z, size_t n_out,
+                       size_t cols, size_t ld)
+{
+    if (f == NNC_ACT_SOFTMAX)
+        kernels->softmax(z, n_out, cols, ld);
+    else
+        kernels->log_softmax(z, n_out, cols, ld);
+}
+
 void nnc_loss_rows(const nnc_kernels *kernels, nnc_loss loss, nnc_activation f, double *cost,
                    double *hits, const nnc_output *output)
 {
     const nnc_output o = *output;
     *cost = 0;
-    if (f == NNC_ACT_SOFTMAX) {
+    if (nnc_is_softmax(f)) {
         kernels->softmax_loss(cost, hits ? o.hit : NULL, o.dz, o.y, o.n_out, o.n, o.ld);
         if (hits) kernels->sum(hits, o.hit, o.n);
         return;
@@ -110,6 +120,7 @@ void nnc_loss_rows(const nnc_kernels *kernels, nnc_loss loss, nnc_activation f, 
     if (hits) kernels->fill(o.hit, 1.0, o.n);
     for (size_t i = 0; i < o.n_out; i++) {
         void *row = (char *)o.dz + i * o.ld * o.item;
+        const void *z = (const char *)o.z + i * o.ld * o.item;
         const void *y = (const char *)o.y + i * o.ld * o.item;
         double sum;
         if (nnc_loss_takes_logits(loss, f)) {
@@ -118,7 +129,7 @@ void nnc_loss_rows(const nnc_kernels *kernels, nnc_loss loss, nnc_activation f, 
         } else {
             if (hits) kernels->match(o.hit, row, y, o.n);
             kernels->loss[loss](&sum, o.y_hat, row, y, o.n);
-            kernels->activate_backward[f](row, o.y_hat, row, o.n);
+            kernels->activate_backward[f](row, o.y_hat, z, o.n);
         }
         *cost += sum;
     }
@@ -131,6 +142,7 @@ void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_sl
     const nnc_plan *plan = &network->plan;
     const nnc_layer *layer = &network->net->layers[network->net->n_layers - 1];
     nnc_output output = {.dz = work->a[network->net->n_layers],
+                         .z = work->z[network->net->n_layers],
                          .y = ys,
                          .y_hat = work->y_hat,
                          .hit = work->hit,

@@ -19,8 +19,10 @@ typedef struct {
 
 /* The activations of one slice; a thread has one work space. */
 typedef struct {
-    void **a;    /* a[0]: the input, borrowed; a[l] (n_out of layer l, cols): its output, and on the
-                  * way back its dZ. One more row, of ones, follows each */
+    void **a; /* a[0]: the input, borrowed; a[l] (n_out of layer l, cols): its output, and on the
+               * way back its dZ. One more row, of ones, follows each */
+    void **z; /* z[l], l >= 1: what f' of layer l is written from: a[l] itself, or its argument in
+               * a place of its own, for activations OF_Z */
     void *y_hat; /* (cols): a row of probabilities */
     void *hit;   /* (cols): 1 where all classes of a sample are right */
 } nnc_workspace;
@@ -42,7 +44,7 @@ void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_sl
 bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
                         const void *params, void *grads, nnc_pacer *pacer);
 
-/* Whether one kernel does whole epochs: a question of the sizes alone. */
+/* Whether one kernel does whole epochs: a question of the sizes and activations alone. */
 bool nnc_is_tiny(const nnc_network_plan *network);
 
 /* 1 to NNC_TINY_EPOCHS epochs of a tiny network on packed xs and ys, with the bits that single

@@ -127,7 +127,7 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
     plan_layers(&b, arena, n_threads);
     for (size_t l = 0; l <= n_layers; l++) widest = nnc_max(widest, width(net, l));
 
-    b.a = nnc_arena_piece(arena, n_layers + 1, sizeof *b.a, 1);
+    b.z = b.a = nnc_arena_piece(arena, n_layers + 1, sizeof *b.a, 1);
     if (n_threads == 0) {
         void *turns[2];
         size_t longest = 0; /* not always the widest layer's: see panel_stride */
@@ -138,17 +138,21 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
         *batch = b;
         return;
     }
+    b.z = nnc_arena_piece(arena, n_layers + 1, sizeof *b.z, 1);
     b.by_sample = nnc_arena_piece(arena, n_layers, sizeof *b.by_sample, 1);
     b.rest = nnc_arena_piece(arena, n_layers, sizeof *b.rest, 1);
     void *rows = NULL, *rest = NULL;
     for (size_t l = 0; l <= n_layers; l++) {
+        bool apart = l > 0 && nnc_is_of_z(net->layers[l - 1].activation);
         void *a = matrix(&b, arena, width(net, l));
+        void *z = apart ? matrix(&b, arena, width(net, l)) : a;
         if (l < n_layers && (l == 0 || b.wide)) {
             rows = turned_matrix(&b, arena, b.wide ? width(net, l) : widest);
             rest = nnc_arena_piece(arena, b.capacity * NNC_REST, NNC_PANEL, item);
         }
         if (!allocated) continue;
         b.a[l] = a;
+        b.z[l] = z;
         if (l < n_layers) b.by_sample[l] = rows;
         if (l < n_layers) b.rest[l] = rest;
     }
@@ -196,6 +200,16 @@ void nnc_store_panel(const nnc_batch *batch, size_t p, void *y)
                           NNC_PANEL);
 }
 
+/* Some rows of a = f(z) in panel p. */
+static void activate_rows(const nnc_batch *b, size_t p, nnc_activation f, void *a, const void *z,
+                          size_t rows)
+{
+    size_t cols = columns_in(b, p);
+    if (cols == NNC_PANEL) cols *= rows, rows = 1; /* no gaps between them */
+    for (size_t i = 0; i < rows; i++)
+        b->kernels->activate[f](at(b, a, i * NNC_PANEL), at(b, z, i * NNC_PANEL), cols);
+}
+
 bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
                         nnc_panel_scratch *scratch, bool for_loss)
 {
@@ -205,9 +219,10 @@ bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, cons
         const nnc_layer *layer = &net->layers[l];
         size_t n_in = layer->n_in, n_out = layer->n_out;
         bool last = l + 1 == net->n_layers;
-        bool softmax = layer->activation == NNC_ACT_SOFTMAX;
-        bool plain =
-            softmax || (last && for_loss && nnc_loss_takes_logits(b->loss, layer->activation));
+        bool softmax = nnc_is_softmax(layer->activation);
+        bool apart = b->z[l + 1] != b->a[l + 1];
+        bool plain = apart || softmax ||
+                     (last && for_loss && nnc_loss_takes_logits(b->loss, layer->activation));
         nnc_activation f = plain ? NNC_ACT_IDENTITY : layer->activation;
         nnc_split blocks = nnc_split_evenly(n_out, b->layers[l].rows_forward);
         while (nnc_split_next(&blocks)) {
@@ -215,15 +230,18 @@ bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, cons
             const void *w = at(b, params, layer->w + row * n_in);
             const void *bias = layer->has_bias ? at(b, params, layer->b + row) : NULL;
             for (size_t p = first; p < first + count; p++) {
-                b->kernels->dense_forward(at(b, panel(b, b->a[l + 1], n_out, p), row * NNC_PANEL),
-                                          w, bias, panel(b, b->a[l], n_in, p), f, rows, n_in,
+                void *z = at(b, panel(b, b->z[l + 1], n_out, p), row * NNC_PANEL);
+                b->kernels->dense_forward(z, w, bias, panel(b, b->a[l], n_in, p), f, rows, n_in,
                                           columns_in(b, p), NNC_PANEL);
+                if (apart)
+                    activate_rows(b, p, layer->activation,
+                                  at(b, panel(b, b->a[l + 1], n_out, p), row * NNC_PANEL), z, rows);
                 if (!nnc_pacer_tick(scratch->pacer, rows * n_in * NNC_PANEL)) return false;
             }
         }
         for (size_t p = first; softmax && !for_loss && p < first + count; p++)
-            b->kernels->softmax(panel(b, b->a[l + 1], n_out, p), n_out, columns_in(b, p),
-                                NNC_PANEL);
+            nnc_apply_softmax(b->kernels, layer->activation, panel(b, b->a[l + 1], n_out, p), n_out,
+                              columns_in(b, p), NNC_PANEL);
     }
     return true;
 }
@@ -233,6 +251,7 @@ void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch
     const nnc_batch *b = batch;
     const nnc_layer *layer = &b->net->layers[b->net->n_layers - 1];
     nnc_output output = {.dz = panel(b, b->a[b->net->n_layers], layer->n_out, p),
+                         .z = panel(b, b->z[b->net->n_layers], layer->n_out, p),
                          .y = panel(b, b->y, layer->n_out, p),
                          .y_hat = scratch->y_hat,
                          .hit = scratch->hit,
@@ -293,7 +312,8 @@ static bool backward_layer(const nnc_batch *b, size_t l, size_t first, size_t co
         }
         for (size_t p = first; p < first + count; p++) {
             void *a = at(b, panel(b, b->a[l], n_in, p), row * NNC_PANEL);
-            b->kernels->dense_backward(a, w, panel(b, b->a[l + 1], n_out, p), a,
+            const void *z = at(b, panel(b, b->z[l], n_in, p), row * NNC_PANEL);
+            b->kernels->dense_backward(a, w, panel(b, b->a[l + 1], n_out, p), z,
                                        b->net->layers[l - 1].activation, rows, n_out, w_ld,
                                        columns_in(b, p), NNC_PANEL);
             if (!nnc_pacer_tick(scratch->pacer, rows * n_out * NNC_PANEL)) return false;

@@ -38,6 +38,8 @@ typedef struct {
 
     void **a;             /* a[l] (width of l, samples): a[0] the input, a[l] layer l's output; on
                            * the way back its gradient by the layer's argument, dz, replaces it */
+    void **z;             /* z[l], l >= 1: what f' of layer l is written from: a[l] itself, or its
+                           * argument in a place of its own, for activations OF_Z in training */
     void **by_sample;     /* a[l] with samples as rows, in panels of features; one place for all l
                            * unless the batch is wide, as for rest */
     void **rest;          /* the last rows of a[l], which kernels.h's dense_rest wants */

@@ -43,7 +43,7 @@ nnc_status nnc_predictor_new(nnc_predictor **predictor, const nnc_net *net, nnc_
 {
     *predictor = NULL;
     for (size_t l = 0; l + 1 < net->n_layers; l++)
-        if (net->layers[l].activation == NNC_ACT_SOFTMAX) return NNC_ERR_SOFTMAX;
+        if (nnc_is_softmax(net->layers[l].activation)) return NNC_ERR_SOFTMAX;
     nnc_predictor p = {.net = net, .dtype = dtype};
     nnc_arena_reserve(&p.arena, sizeof p, 1, 1);
     lay_out(&p, &p.arena);
@@ -130,14 +130,14 @@ void nnc_predict_one(nnc_predictor *predictor, const void *params, const void *x
     nnc_fpmode caller = nnc_fpmode_enter();
     for (size_t l = 0; l < net->n_layers; l++) {
         const nnc_layer *layer = &net->layers[l];
-        bool softmax = layer->activation == NNC_ACT_SOFTMAX;
+        bool softmax = nnc_is_softmax(layer->activation);
         void *a = l + 1 < net->n_layers ? predictor->rows[l % 2] : y;
         const char *w = (const char *)params + layer->w * item;
         const char *bias = (const char *)params + layer->b * item;
         kernels->dense_row(a, w, layer->has_bias ? bias : NULL, x,
                            softmax ? NNC_ACT_IDENTITY : layer->activation, layer->n_out,
                            layer->n_in);
-        if (softmax) kernels->softmax(a, layer->n_out, 1, 1);
+        if (softmax) nnc_apply_softmax(kernels, layer->activation, a, layer->n_out, 1, 1);
         x = a;
     }
     nnc_fpmode_leave(caller);

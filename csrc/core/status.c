@@ -1,59 +1,41 @@
-/* status.c - the vocabulary's names. */
+/* status.c - the vocabulary's names, and what its lists say of each. */
 #include "core/base.h"
 #include "nnc.h"
 
-const char *nnc_status_text(nnc_status status)
+/* entry function(type value), from a list of nnc.h and what FIELD makes of its lines. */
+#define LOOK_UP(entry, function, type, LIST, FIELD)   \
+    entry function(type value)                        \
+    {                                                 \
+        static entry const entries[] = {LIST(FIELD)}; \
+        return entries[value];                        \
+    }
+
+#define NAME(suffix, name, ...) #name,
+#define ACTIVATIONS(X) NNC_ACTIVATION_LIST(X) NNC_SOFTMAX_LIST(X)
+#define SENTENCE(name, sentence) sentence,
+#define SIZE(name, type, numpy_name) sizeof(type),
+#define STATE(suffix, name, state) state,
+
+typedef const char *text;
+
+LOOK_UP(text, nnc_status_text, nnc_status, NNC_STATUS_LIST, SENTENCE)
+LOOK_UP(text, nnc_activation_name, nnc_activation, ACTIVATIONS, NAME)
+LOOK_UP(text, nnc_loss_name, nnc_loss, NNC_LOSS_LIST, NAME)
+LOOK_UP(text, nnc_optimizer_name, nnc_optimizer, NNC_OPTIMIZER_LIST, NAME)
+LOOK_UP(text, nnc_function_name, nnc_function, NNC_FUNCTION_LIST, NAME)
+LOOK_UP(size_t, nnc_optimizer_state, nnc_optimizer, NNC_OPTIMIZER_LIST, STATE)
+LOOK_UP(size_t, nnc_dtype_size, nnc_dtype, NNC_DTYPE_LIST, SIZE)
+
+bool nnc_is_softmax(nnc_activation activation)
 {
-#define SENTENCE(name, sentence) [name] = sentence,
-    static const char *const texts[NNC_STATUS_COUNT] = {NNC_STATUS_LIST(SENTENCE)};
-#undef SENTENCE
-    return texts[status];
+    return activation >= NNC_ACT_COUNT;
 }
 
-const char *nnc_activation_name(nnc_activation activation)
+bool nnc_is_of_z(nnc_activation activation)
 {
-#define NAME(suffix, name, ...) [NNC_ACT_##suffix] = #name,
-    static const char *const names[] = {NNC_ACTIVATION_LIST(NAME) NAME(SOFTMAX, softmax)};
-#undef NAME
-    return names[activation];
-}
-
-const char *nnc_loss_name(nnc_loss loss)
-{
-#define NAME(suffix, name) [NNC_LOSS_##suffix] = #name,
-    static const char *const names[NNC_LOSS_COUNT] = {NNC_LOSS_LIST(NAME)};
-#undef NAME
-    return names[loss];
-}
-
-const char *nnc_optimizer_name(nnc_optimizer optimizer)
-{
-#define NAME(suffix, name, state) [NNC_OPTIMIZER_##suffix] = #name,
-    static const char *const names[NNC_OPTIMIZER_COUNT] = {NNC_OPTIMIZER_LIST(NAME)};
-#undef NAME
-    return names[optimizer];
-}
-
-size_t nnc_optimizer_state(nnc_optimizer optimizer)
-{
-#define STATE(suffix, name, state) [NNC_OPTIMIZER_##suffix] = state,
-    static const size_t states[NNC_OPTIMIZER_COUNT] = {NNC_OPTIMIZER_LIST(STATE)};
-#undef STATE
-    return states[optimizer];
-}
-
-const char *nnc_function_name(nnc_function function)
-{
-#define NAME(suffix, name) [NNC_FUNCTION_##suffix] = #name,
-    static const char *const names[NNC_FUNCTION_COUNT] = {NNC_FUNCTION_LIST(NAME)};
-#undef NAME
-    return names[function];
-}
-
-size_t nnc_dtype_size(nnc_dtype dtype)
-{
-#define SIZE(name, type, numpy_name) [name] = sizeof(type),
-    static const size_t sizes[NNC_DTYPE_COUNT] = {NNC_DTYPE_LIST(SIZE)};
-#undef SIZE
-    return sizes[dtype];
+#define OF_A false
+#define OF_Z true
+#define ORIGIN(suffix, name, length, origin) [NNC_ACT_##suffix] = origin,
+    static const bool of_z[] = {NNC_ACTIVATION_LIST(ORIGIN)};
+    return activation < NNC_ACT_COUNT && of_z[activation];
 }

@@ -3,11 +3,20 @@
 
 #include <string.h>
 
+/* Of NNC_TINY_ACTIVATION_LIST. */
+static bool is_tiny(nnc_activation f)
+{
+#define NNC_IS(id, name) || f == NNC_ACT_##id
+    return false NNC_TINY_ACTIVATION_LIST(NNC_IS);
+#undef NNC_IS
+}
+
 bool nnc_is_tiny(const nnc_network_plan *network)
 {
     const nnc_net *net = network->net;
     return net->n_layers == 2 && net->layers[0].n_in <= NNC_TINY_INPUTS &&
            net->layers[0].n_out <= NNC_TINY_HIDDEN && net->layers[1].n_out == 1 &&
+           is_tiny(net->layers[0].activation) && is_tiny(net->layers[1].activation) &&
            network->plan.m > 0 && network->plan.m <= NNC_TINY_SAMPLES;
 }
 

@@ -205,13 +205,18 @@ static void lay_out(run *r, nnc_arena *arena)
     r->workspaces = nnc_arena_piece(arena, r->n_threads, sizeof *r->workspaces, 1);
     for (size_t rank = 0; rank < r->n_threads; rank++) {
         void **a = nnc_arena_piece(arena, net->n_layers + 1, sizeof *a, 1);
+        void **z = nnc_arena_piece(arena, net->n_layers + 1, sizeof *z, 1);
         for (size_t l = 0; l < net->n_layers; l++) {
-            void *output = nnc_arena_piece(arena, net->layers[l].n_out + 1, ld, 1);
+            const nnc_layer *layer = &net->layers[l];
+            bool apart = nnc_is_of_z(layer->activation);
+            void *output = nnc_arena_piece(arena, layer->n_out + 1, ld, 1);
+            void *argument = apart ? nnc_arena_piece(arena, layer->n_out, ld, 1) : output;
             if (!allocated) continue;
             a[l + 1] = output;
-            add_ones(plan, output, net->layers[l].n_out);
+            z[l + 1] = argument;
+            add_ones(plan, output, layer->n_out);
         }
-        nnc_workspace work = {.a = a};
+        nnc_workspace work = {.a = a, .z = z};
         work.y_hat = nnc_arena_piece(arena, ld, 1, 1);
         work.hit = nnc_arena_piece(arena, ld, 1, 1);
         if (allocated) r->workspaces[rank] = work;

@@ -66,6 +66,7 @@
 #define v_mills NNC_FN(v_mills)
 #define v_erf NNC_FN(v_erf)
 #define v_gelu NNC_FN(v_gelu)
+#define v_gelu_slope NNC_FN(v_gelu_slope)
 
 #define NNC_SUFFIX f32
 #define NNC_REAL_IS_DOUBLE 0

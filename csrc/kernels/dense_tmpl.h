@@ -22,34 +22,42 @@ typedef struct {
 } NNC_FN(ends);
 
 /* What ends a product: the layer's activation on the way forward, its derivative on the way back,
- * where y (rows, vectors) holds the activations that the gradient belongs to. */
-static NNC_ALWAYS_INLINE vreal NNC_FN(finished)(nnc_activation f, bool backward, vreal c,
-                                                const real *y)
-{
-#define NNC_FINISH(id, name, ...) \
-    case NNC_ACT_##id:            \
-        return backward ? NNC_FN(back_##name)(c, v_load(y)) : NNC_FN(f_##name)(c);
-    switch (f) {
-        NNC_ACTIVATION_LIST(NNC_FINISH)
-        case NNC_ACT_COUNT:
-            break;
-    }
-#undef NNC_FINISH
-    return c;
-}
+ * from y (rows, vectors), which kernels.h's dense_backward calls x. */
+#define NNC_FINISHED(name, backward, c, y) \
+    ((backward) ? NNC_FN(back_##name)(c, v_load(y)) : NNC_FN(f_##name)(c))
 
 /* The same for a tile (rows, vectors) in memory, from raw to c: for activations too long to stand
  * in every tile's code. */
-static void NNC_FN(finish)(nnc_activation f, bool backward, real *c, const vreal *raw,
-                           const real *y, size_t rows, size_t vectors, size_t ld)
-{
-    for (size_t i = 0; i < rows; i++) {
-        for (size_t j = 0; j < vectors; j++) {
-            size_t at = i * ld + j * VLEN;
-            v_store(c + at, NNC_FN(finished)(f, backward, raw[i * vectors + j], y + at));
-        }
+typedef void (*NNC_FN(finish))(real *c, const vreal *raw, const real *y, size_t rows,
+                               size_t vectors, size_t ld);
+
+#define NNC_SHORT(...)
+#define NNC_LONG(id, name)                  \
+    NNC_DEFINE_FINISH(forward, name, false) \
+    NNC_DEFINE_FINISH(backward, name, true)
+#define NNC_DEFINE_FINISH(way, name, backward)                                               \
+    static void NNC_FN(finish_##way##_##name)(real * c, const vreal *raw, const real *y,     \
+                                              size_t rows, size_t vectors, size_t ld)        \
+    {                                                                                        \
+        for (size_t i = 0; i < rows; i++) {                                                  \
+            for (size_t j = 0; j < vectors; j++) {                                           \
+                size_t at = i * ld + j * VLEN;                                               \
+                v_store(c + at, NNC_FINISHED(name, backward, raw[i * vectors + j], y + at)); \
+            }                                                                                \
+        }                                                                                    \
+        (void)y; /* not read on the way forward */                                           \
     }
-}
+#define NNC_CASE(id, name, length, ...) NNC_##length(id, name)
+NNC_ACTIVATION_LIST(NNC_CASE)
+#undef NNC_LONG
+#undef NNC_DEFINE_FINISH
+
+#define NNC_LONG(id, name) \
+    [NNC_ACT_##id] = {NNC_FN(finish_forward_##name), NNC_FN(finish_backward_##name)},
+static const NNC_FN(finish) NNC_FN(finishes)[NNC_ACT_COUNT][2] = {NNC_ACTIVATION_LIST(NNC_CASE)};
+#undef NNC_CASE
+#undef NNC_LONG
+#undef NNC_SHORT
 
 /* acc (rows, vectors) += w x: w's element (i, k) lies at w[i w_row + k w_col]. Always inlined, with
  * constants for rows, vectors and one stride. */
@@ -105,20 +113,20 @@ static NNC_ALWAYS_INLINE void NNC_FN(tile)(size_t rows, size_t vectors, real *c,
         return;
     }
     /* one copy of the stores for each short activation, so that the choice is outside of them */
-#define NNC_STORE_TILE(end)                                                      \
-    _Pragma("GCC unroll 12") for (size_t i = 0; i < rows; i++)                   \
-    {                                                                            \
-        _Pragma("GCC unroll 12") for (size_t j = 0; j < vectors; j++)            \
-        {                                                                        \
-            size_t at = i * ld + j * VLEN;                                       \
-            v_store(c + at, NNC_FN(finished)(end, backward, acc[i][j], y + at)); \
-        }                                                                        \
+#define NNC_STORE_TILE(name)                                                  \
+    _Pragma("GCC unroll 12") for (size_t i = 0; i < rows; i++)                \
+    {                                                                         \
+        _Pragma("GCC unroll 12") for (size_t j = 0; j < vectors; j++)         \
+        {                                                                     \
+            size_t at = i * ld + j * VLEN;                                    \
+            v_store(c + at, NNC_FINISHED(name, backward, acc[i][j], y + at)); \
+        }                                                                     \
     }
-#define NNC_SHORT(id)  \
-    case NNC_ACT_##id: \
-        NNC_STORE_TILE(NNC_ACT_##id) break;
-#define NNC_LONG(id)
-#define NNC_CASE(id, name, length) NNC_##length(id)
+#define NNC_SHORT(id, name) \
+    case NNC_ACT_##id:      \
+        NNC_STORE_TILE(name) break;
+#define NNC_LONG(id, name)
+#define NNC_CASE(id, name, length, ...) NNC_##length(id, name)
     switch (ends->f) {
         NNC_ACTIVATION_LIST(NNC_CASE)
         default: {
@@ -128,13 +136,14 @@ static NNC_ALWAYS_INLINE void NNC_FN(tile)(size_t rows, size_t vectors, real *c,
 #pragma GCC unroll 12
                 for (size_t j = 0; j < vectors; j++) raw[i * vectors + j] = acc[i][j];
             }
-            NNC_FN(finish)(ends->f, backward, c, raw, y, rows, vectors, ld);
+            NNC_FN(finishes)[ends->f][backward](c, raw, y, rows, vectors, ld);
         }
     }
 #undef NNC_CASE
 #undef NNC_LONG
 #undef NNC_SHORT
 #undef NNC_STORE_TILE
+#undef NNC_FINISHED
 }
 
 typedef void (*NNC_FN(tile_function))(real *c, const real *w, const real *x, size_t depth,

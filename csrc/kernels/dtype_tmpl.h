@@ -34,6 +34,7 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .loss = {NNC_LOSS_LIST(NNC_LOSS)},
     .loss_from_logits = NNC_FN(loss_from_logits),
     .softmax = NNC_FN(softmax),
+    .log_softmax = NNC_FN(log_softmax),
     .softmax_loss = NNC_FN(softmax_loss),
     .match = NNC_FN(match),
     .sum = NNC_FN(sum),

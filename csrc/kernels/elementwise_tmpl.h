@@ -24,13 +24,13 @@ NNC_FUNCTION_LIST(NNC_DEFINE_MAP)
         const real *z = z_;                                                                  \
         NNC_FOR_VECTORS (i, count, n) put(a + i, NNC_FN(f_##name)(at(z + i, count)), count); \
     }                                                                                        \
-    static void NNC_FN(activate_backward_##name)(void *dz_, const void *da_, const void *a_, \
+    static void NNC_FN(activate_backward_##name)(void *dz_, const void *da_, const void *x_, \
                                                  size_t n)                                   \
     {                                                                                        \
         real *dz = dz_;                                                                      \
-        const real *da = da_, *a = a_;                                                       \
+        const real *da = da_, *x = x_;                                                       \
         NNC_FOR_VECTORS (i, count, n)                                                        \
-            put(dz + i, NNC_FN(back_##name)(at(da + i, count), at(a + i, count)), count);    \
+            put(dz + i, NNC_FN(back_##name)(at(da + i, count), at(x + i, count)), count);    \
     }
 
 NNC_ACTIVATION_LIST(NNC_DEFINE_ACTIVATION)

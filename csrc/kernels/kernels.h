@@ -30,8 +30,10 @@ enum { NNC_PANEL = 32 };
  * of their own: their weights' gradients in panels are summed like a bias. */
 enum { NNC_REST = 4 };
 
-/* The largest network and batch that train_tiny takes. */
+/* The largest network and batch that train_tiny takes; and the activations, as in
+ * NNC_ACTIVATION_LIST: each stands in its code several times. */
 enum { NNC_TINY_INPUTS = 4, NNC_TINY_HIDDEN = 8, NNC_TINY_SAMPLES = 8 };
+#define NNC_TINY_ACTIVATION_LIST(X) X(IDENTITY, identity) X(RELU, relu) X(SIGMOID, sigmoid)
 
 typedef struct {
     double scale, beta_1, beta_2, rate, correction, epsilon;
@@ -43,16 +45,16 @@ typedef struct {
 
     /* a (n) = f(z); a may be z. */
     void (*activate[NNC_ACT_COUNT])(void *a, const void *z, size_t n);
-    /* dz (n) = da * f'(z), f' from a = f(z); dz may be da or a. */
-    void (*activate_backward[NNC_ACT_COUNT])(void *dz, const void *da, const void *a, size_t n);
+    /* dz (n) = da * f'(z), f' from x = f(z), or x = z for activations OF_Z; dz may be da or x. */
+    void (*activate_backward[NNC_ACT_COUNT])(void *dz, const void *da, const void *x, size_t n);
 
     /* a (n_out, cols) = f(w x + b): w (n_out, n_in) without gaps, b (n_out) or NULL,
-     * x (n_in, cols). a does not overlap x. */
+     * x (n_in, cols). a does not overlap x. No kernel's f is of NNC_SOFTMAX_LIST. */
     void (*dense_forward)(void *a, const void *w, const void *b, const void *x, nnc_activation f,
                           size_t n_out, size_t n_in, size_t cols, size_t ld);
-    /* dx (n_rows, cols) = (w^T dz) * f'(x), f' from the layer's input x = f(z) (n_rows, cols),
-     * which may be NULL where f is NNC_ACT_IDENTITY. w (n_out, n_rows) with w_ld elements from
-     * row to row; dz (n_out, cols). dx may be x, and does not overlap dz. */
+    /* dx (n_rows, cols) = (w^T dz) * f'(z), f' from x (n_rows, cols): the layer's input f(z), or z
+     * for activations OF_Z; it may be NULL where f is NNC_ACT_IDENTITY. w (n_out, n_rows) with w_ld
+     * elements from row to row; dz (n_out, cols). dx may be x, and does not overlap dz. */
     void (*dense_backward)(void *dx, const void *w, const void *dz, const void *x, nnc_activation f,
                            size_t n_rows, size_t n_out, size_t w_ld, size_t cols, size_t ld);
     /* dw (n_out, n_in) = dz x^T, and db (n_out), unless it is NULL, = the rows of dz; sums over
@@ -94,8 +96,9 @@ typedef struct {
      * y_hat (n) = sigmoid(z). dz may be z. */
     void (*loss_from_logits)(double *sum, void *dz, void *y_hat, const void *z, const void *y,
                              size_t n);
-    /* z (n_out, cols; ld) = softmax over the rows. */
+    /* z (n_out, cols; ld) = softmax over the rows, and its logarithm. */
     void (*softmax)(void *z, size_t n_out, size_t cols, size_t ld);
+    void (*log_softmax)(void *z, size_t n_out, size_t cols, size_t ld);
     /* The same for categorical cross-entropy from logits z (n_out, cols; ld): *sum, and z becomes
      * the derivative by z. hit (cols), unless it is NULL, is 1 where the largest z is in the row of
      * the largest y (n_out, cols; ld), else 0. */
@@ -129,11 +132,11 @@ typedef struct {
     void (*first_nonfinite)(size_t *index, const void *x, size_t n);
 
     /* `epochs` steps of the other kernels at once, with their bits: params, laid out as the two
-     * layers say (at most NNC_TINY_INPUTS - NNC_TINY_HIDDEN - 1), are trained in place on x (n_in,
-     * m) and y (m), 1 <= m <= NNC_TINY_SAMPLES, which repeat their last sample up to NNC_LINE
-     * bytes a row. cost and hits (epochs) get the loss and the right samples of each epoch before
-     * its update; hits may be NULL. Where one of them or of params is not finite in the end, all
-     * of them are worthless. */
+     * layers (of NNC_TINY_ACTIVATION_LIST) say (at most NNC_TINY_INPUTS - NNC_TINY_HIDDEN - 1), are
+     * trained in place on x (n_in, m) and y (m), 1 <= m <= NNC_TINY_SAMPLES, which repeat their
+     * last sample up to NNC_LINE bytes a row. cost and hits (epochs) get the loss and the right
+     * samples of each epoch before its update; hits may be NULL. Where one of them or of params is
+     * not finite in the end, all of them are worthless. */
     void (*train_tiny)(void *params, const nnc_layer *layers, nnc_loss loss, const void *x,
                        const void *y, size_t m, size_t ld, double rate, size_t epochs, double *cost,
                        double *hits);

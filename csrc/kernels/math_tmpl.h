@@ -391,6 +391,17 @@ static NNC_ALWAYS_INLINE vreal v_gelu(vreal x)
     return v_sign_of(x, v_keep(~(x < v_set1(-GELU_HIGH)), y));
 }
 
+/* Its derivative P(x) + x e^(-x^2 / 2) / sqrt(2 pi), to some units in the last place of its
+ * larger term. */
+static NNC_ALWAYS_INLINE vreal v_gelu_slope(vreal x)
+{
+    vreal a = v_select(v_abs(x) > v_set1(GELU_HIGH), v_set1(GELU_HIGH), v_abs(x));
+    vreal e = v_exp(a * a * (real)-0.5);
+    vreal tail = e * (v_mills(a) + MILLS_0) / (a + (real)1.25);
+    vreal p = v_select(x < 0, tail, 1 - tail);
+    return v_fma(v_sign_of(x, a), e * v_set1((real)0.39894228040143267794), p);
+}
+
 #undef EXP_LOW
 #undef EXP_HIGH
 #undef EXP_ZERO

@@ -39,6 +39,38 @@ static NNC_ALWAYS_INLINE void NNC_FN(row_dots)(vreal *acc, const real *const *w,
     }
 }
 
+/* LONG activations stand in functions of their own: their constants would take the registers of the
+ * products. */
+#define NNC_SHORT(name)
+#define NNC_LONG(name)                                                   \
+    static __attribute__((noinline)) vreal NNC_FN(lanes_##name)(vreal z) \
+    {                                                                    \
+        return NNC_FN(f_##name)(z);                                      \
+    }
+#define NNC_CASE(id, name, length, ...) NNC_##length(name)
+NNC_ACTIVATION_LIST(NNC_CASE)
+#undef NNC_CASE
+#undef NNC_LONG
+#undef NNC_SHORT
+
+/* f(z) */
+static NNC_ALWAYS_INLINE vreal NNC_FN(activated_row)(nnc_activation f, vreal z)
+{
+#define NNC_SHORT(name) NNC_FN(f_##name)(z)
+#define NNC_LONG(name) NNC_FN(lanes_##name)(z)
+#define NNC_CASE(id, name, length, ...) \
+    case NNC_ACT_##id:                  \
+        return NNC_##length(name);
+    switch (f) {
+        NNC_ACTIVATION_LIST(NNC_CASE)
+        default:
+            return z;
+    }
+#undef NNC_CASE
+#undef NNC_LONG
+#undef NNC_SHORT
+}
+
 static void NNC_FN(dense_row)(void *a_, const void *w_, const void *b_, const void *x_,
                               nnc_activation f, size_t n_out, size_t n_in)
 {
@@ -58,7 +90,7 @@ static void NNC_FN(dense_row)(void *a_, const void *w_, const void *b_, const vo
         NNC_FOLD_STEP(2)
         NNC_FOLD_STEP(1)
         vreal z = b ? sums[0] + at(b + row, count) : sums[0];
-        put(a + row, NNC_FN(finished)(f, false, z, NULL), count);
+        put(a + row, NNC_FN(activated_row)(f, z), count);
     }
 }
 

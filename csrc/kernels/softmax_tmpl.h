@@ -1,5 +1,5 @@
-/* softmax_tmpl.h - softmax over the rows of z (n_out, cols), and its cross-entropy. Vector lanes
- * are samples. */
+/* softmax_tmpl.h - softmax over the rows of z (n_out, cols), its logarithm, and its cross-entropy.
+ * Vector lanes are samples. */
 
 /* The largest row of each lane, and which row it is: the first of equals. */
 static NNC_ALWAYS_INLINE vreal NNC_FN(column_maximum)(vint *index, const real *z, size_t n_out,
@@ -39,6 +39,22 @@ static void NNC_FN(softmax)(void *z_, size_t n_out, size_t cols, size_t ld)
         vreal scale = 1 / NNC_FN(column_exp)(z + j, most, n_out, ld, count);
         for (size_t i = 0; i < n_out; i++)
             put(z + i * ld + j, at(z + i * ld + j, count) * scale, count);
+    }
+}
+
+/* z - most - log(sum of e^(z - most)): the logarithm of softmax, where that underflows too. */
+static void NNC_FN(log_softmax)(void *z_, size_t n_out, size_t cols, size_t ld)
+{
+    real *z = z_;
+    NNC_FOR_VECTORS (j, count, cols) {
+        vint index;
+        vreal most = NNC_FN(column_maximum)(&index, z + j, n_out, ld, count), sum = {0};
+        for (size_t i = 0; i < n_out; i++) sum += v_exp(at(z + i * ld + j, count) - most);
+        vreal log_sum = v_log(sum);
+        for (size_t i = 0; i < n_out; i++) {
+            real *at_ij = z + i * ld + j;
+            put(at_ij, (at(at_ij, count) - most) - log_sum, count);
+        }
     }
 }
 

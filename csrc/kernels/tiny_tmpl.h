@@ -100,8 +100,8 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(activated)(nnc_activation f, vreal z)
     case NNC_ACT_##id:               \
         return NNC_FN(f_##name)(z);
     switch (f) {
-        NNC_ACTIVATION_LIST(NNC_ACTIVATED)
-        case NNC_ACT_COUNT:
+        NNC_TINY_ACTIVATION_LIST(NNC_ACTIVATED)
+        default:
             break;
     }
 #undef NNC_ACTIVATED
@@ -115,8 +115,8 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(chained)(nnc_activation f, vreal da, vreal
     case NNC_ACT_##id:             \
         return NNC_FN(back_##name)(da, a);
     switch (f) {
-        NNC_ACTIVATION_LIST(NNC_CHAINED)
-        case NNC_ACT_COUNT:
+        NNC_TINY_ACTIVATION_LIST(NNC_CHAINED)
+        default:
             break;
     }
 #undef NNC_CHAINED

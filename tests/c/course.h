@@ -147,6 +147,21 @@ static inline size_t largest(const double *x, size_t n)
     return at;
 }
 
+/* Argument i of the activation of a layer with the input x (n_in). */
+static inline double argument(const nnc_layer *layer, const double *params, const double *x,
+                              size_t i)
+{
+    double z = layer->has_bias ? params[layer->b + i] : 0;
+    for (size_t k = 0; k < layer->n_in; k++) z += params[layer->w + i * layer->n_in + k] * x[k];
+    return z;
+}
+
+/* The probability that an output stands for. */
+static inline double probability(const course *t, double output)
+{
+    return t->layers[t->net.n_layers - 1].activation == NNC_ACT_LOG_SOFTMAX ? exp(output) : output;
+}
+
 /* a[0] (n_in), a[l] the output of layer l - 1, for one sample */
 static inline void forward_of(const course *t, const double *params, double **a)
 {
@@ -154,17 +169,19 @@ static inline void forward_of(const course *t, const double *params, double **a)
         const nnc_layer *layer = &t->layers[l];
         double sum = 0, most = -INFINITY;
         for (size_t i = 0; i < layer->n_out; i++) {
-            const double *w = params + layer->w + i * layer->n_in;
-            double z = layer->has_bias ? params[layer->b + i] : 0;
-            for (size_t k = 0; k < layer->n_in; k++) z += w[k] * a[l][k];
-            a[l + 1][i] = layer->activation == NNC_ACT_RELU      ? fmax(z, 0)
-                          : layer->activation == NNC_ACT_SIGMOID ? 1 / (1 + exp(-z))
-                                                                 : z;
+            double z = argument(layer, params, a[l], i);
+            a[l + 1][i] = layer->activation == NNC_ACT_RELU ? fmax(z, 0)
+                          : layer->activation == NNC_ACT_SIGMOID
+                              ? 1 / (1 + exp(-z))
+                              : (double)activation(layer->activation, z);
             most = fmax(most, z);
         }
-        if (layer->activation != NNC_ACT_SOFTMAX) continue;
-        for (size_t i = 0; i < layer->n_out; i++) sum += a[l + 1][i] = exp(a[l + 1][i] - most);
-        for (size_t i = 0; i < layer->n_out; i++) a[l + 1][i] /= sum;
+        if (!nnc_is_softmax(layer->activation)) continue;
+        for (size_t i = 0; i < layer->n_out; i++) sum += exp(a[l + 1][i] - most);
+        for (size_t i = 0; i < layer->n_out; i++) {
+            double log_p = a[l + 1][i] - most - log(sum);
+            a[l + 1][i] = layer->activation == NNC_ACT_SOFTMAX ? exp(log_p) : log_p;
+        }
     }
 }
 
@@ -178,12 +195,13 @@ static inline void backward_of(const course *t, const double *params, double **a
         for (size_t i = 0; i < layer->n_out; i++) {
             double p = a[l + 1][i];
             bool out = l + 1 == t->net.n_layers;
+            wide x = nnc_is_of_z(layer->activation) ? argument(layer, params, a[l], i) : p;
             if (out && (loss == NNC_LOSS_CCE || /* after softmax, of a y whose sum is 1 */
                         (loss == NNC_LOSS_BCE && layer->activation == NNC_ACT_SIGMOID)))
-                dz[i] = p - y[i];
+                dz[i] = probability(t, p) - y[i];
             else
                 dz[i] = (double)((out ? loss_slope(loss, p, y[i]) : da[i]) *
-                                 slope(layer->activation, p));
+                                 slope(layer->activation, x));
         }
         for (size_t k = 0; k < layer->n_in; k++) da[k] = 0;
         for (size_t i = 0; i < layer->n_out; i++) {
@@ -241,7 +259,7 @@ static inline void reference_fit(const course *t, double *params, double *cost, 
                 a[0] = x + order[j] * t->n_in;
                 forward_of(t, params, a);
                 for (size_t i = 0; i < t->n_out; i++) {
-                    loss += (double)loss_of(t->fitting.loss, p[i], target[i]);
+                    loss += (double)loss_of(t->fitting.loss, probability(t, p[i]), target[i]);
                     hit &= (p[i] > 0.5) == target[i];
                 }
                 if (t->fitting.loss == NNC_LOSS_CCE)

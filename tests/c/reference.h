@@ -117,17 +117,98 @@ static inline wide sigmoid(wide z)
     return z < 0 ? expl(z) / (1 + expl(z)) : 1 / (1 + expl(-z));
 }
 
-static inline wide activation(nnc_activation f, wide z)
+static inline wide softplus(wide z)
 {
-    if (f == NNC_ACT_RELU) return isnan(z) || z > 0 ? z : 0;
-    return f == NNC_ACT_SIGMOID ? sigmoid(z) : z;
+    return z > 0 ? z + log1pl(expl(-z)) : log1pl(expl(z));
 }
 
-/* f'(z) from a = f(z) */
-static inline wide slope(nnc_activation f, wide a)
+#define SELU_SCALE 1.0507009873554804934193L
+#define SELU_ALPHA 1.6732632423543772848170L
+
+/* not of NNC_SOFTMAX_LIST */
+static inline wide activation(nnc_activation f, wide z)
 {
-    if (f == NNC_ACT_RELU) return a > 0;
-    return f == NNC_ACT_SIGMOID ? a * (1 - a) : 1;
+    if (isnan(z)) return z;
+    switch (f) {
+        case NNC_ACT_RELU:
+            return z > 0 ? z : 0;
+        case NNC_ACT_SIGMOID:
+            return sigmoid(z);
+        case NNC_ACT_HARD_SIGMOID:
+            return fminl(fmaxl((z + 3) / 6, 0), 1);
+        case NNC_ACT_TANH:
+            return tanhl(z);
+        case NNC_ACT_LEAKY_RELU:
+            return z > 0 ? z : z / 100;
+        case NNC_ACT_ELU:
+            return z > 0 ? z : expm1l(z);
+        case NNC_ACT_SELU:
+            return SELU_SCALE * (z > 0 ? z : SELU_ALPHA * expm1l(z));
+        case NNC_ACT_GELU:
+            return z == -INFINITY ? 0 : z * erfcl(-z / sqrtl(2)) / 2;
+        case NNC_ACT_SILU:
+            return z == -INFINITY ? 0 : z * sigmoid(z);
+        case NNC_ACT_MISH:
+            return z == -INFINITY ? 0 : z * tanhl(softplus(z));
+        case NNC_ACT_SOFTPLUS:
+            return softplus(z);
+        case NNC_ACT_SOFTSIGN:
+            return isinf(z) ? copysignl(1, z) : z / (1 + fabsl(z));
+        case NNC_ACT_HARD_SWISH:
+            return z <= -3 ? 0 : z >= 3 ? z : z * (z + 3) / 6;
+        case NNC_ACT_EXPONENTIAL:
+            return expl(z);
+        default:
+            return z;
+    }
+}
+
+/* f'(z) from x = f(z), or x = z for activations OF_Z */
+static inline wide slope(nnc_activation f, wide x)
+{
+    const wide density = 0.3989422804014326779399L;
+    wide w, s;
+    switch (f) {
+        case NNC_ACT_RELU:
+            return x > 0;
+        case NNC_ACT_SIGMOID:
+            return x * (1 - x);
+        case NNC_ACT_HARD_SIGMOID:
+            return x > 0 && x < 1 ? 1 / 6.0L : 0;
+        case NNC_ACT_TANH:
+            return 1 - x * x;
+        case NNC_ACT_LEAKY_RELU:
+            return x > 0 ? 1 : 0.01L;
+        case NNC_ACT_ELU:
+            return x > 0 ? 1 : x + 1;
+        case NNC_ACT_SELU:
+            return x > 0 ? SELU_SCALE : x + SELU_SCALE * SELU_ALPHA;
+        case NNC_ACT_GELU:
+            if (isinf(x)) return x > 0;
+            return erfcl(-x / sqrtl(2)) / 2 + x * density * expl(-x * x / 2);
+        case NNC_ACT_SILU:
+            s = sigmoid(x);
+            return isinf(x) ? s : s + x * s * sigmoid(-x);
+        case NNC_ACT_MISH:
+            w = tanhl(softplus(x));
+            return isinf(x) ? w : w + x * sigmoid(x) / powl(coshl(fminl(softplus(x), 500)), 2);
+        case NNC_ACT_SOFTPLUS:
+            return -expm1l(-x);
+        case NNC_ACT_SOFTSIGN:
+            return (1 - fabsl(x)) * (1 - fabsl(x));
+        case NNC_ACT_HARD_SWISH:
+            return x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5L;
+        case NNC_ACT_EXPONENTIAL:
+            return x;
+        default:
+            return 1;
+    }
+}
+
+/* What the slope is written from. */
+static inline wide origin(nnc_activation f, wide z)
+{
+    return nnc_is_of_z(f) ? z : activation(f, z);
 }
 
 /* of one output of one sample */

@@ -184,6 +184,7 @@ static void row_of(nnc_dtype dtype)
                         exact += term, scale += fabsl(term);
                     }
                     exact = activation((nnc_activation)f, exact);
+                    scale *= fmaxl(1, fabsl(exact)); /* the slope of e^z */
                     close &= near(dtype, get(dtype, a, i), exact, scale, n_in);
                 }
                 CHECK(close);
@@ -259,7 +260,7 @@ static void softmax_case(nnc_dtype dtype, size_t n_out, size_t cols, double rang
 {
     size_t ld = cols + 3, item = nnc_dtype_size(dtype), n = n_out * ld;
     void *z = room(dtype, n), *p = room(dtype, n), *dz = room(dtype, n), *y = room(dtype, n);
-    void *hit = room(dtype, cols + 1), *again = room(dtype, n);
+    void *hit = room(dtype, cols + 1), *again = room(dtype, n), *log_p = room(dtype, n);
     bool close = true, hits = true, gaps = true;
     wide total = 0, scale = 1;
     size_t terms = n_out + 2 * (size_t)range; /* z less the largest z is rounded */
@@ -269,8 +270,10 @@ static void softmax_case(nnc_dtype dtype, size_t n_out, size_t cols, double rang
     scatter(dtype, z, n, -range, range, n);
     scatter(dtype, y, n, 0, 1, n + 1); /* their sums need not be 1 */
     memcpy(p, z, n * item), memcpy(dz, z, n * item), memcpy(again, z, n * item);
+    memcpy(log_p, z, n * item);
     fill(dtype, hit, cols + 1);
     nnc_kernels_for(dtype)->softmax(p, n_out, cols, ld);
+    nnc_kernels_for(dtype)->log_softmax(log_p, n_out, cols, ld);
     nnc_kernels_for(dtype)->softmax_loss(&sum, hit, dz, y, n_out, cols, ld);
     nnc_kernels_for(dtype)->softmax_loss(&alone, NULL, again, y, n_out, cols, ld);
     CHECK(sum == alone && same(dtype, dz, again, n));
@@ -288,6 +291,8 @@ static void softmax_case(nnc_dtype dtype, size_t n_out, size_t cols, double rang
             wide logit = get(dtype, z, i * ld + j) - most, target = get(dtype, y, i * ld + j);
             wide exact = expl(logit) / powers;
             close &= near(dtype, get(dtype, p, i * ld + j), exact, exact + 1e-30L, terms);
+            close &= near(dtype, get(dtype, log_p, i * ld + j), logit - logl(powers),
+                          fabsl(logit) + logl(powers) + 1e-30L, n_out);
             close &= near(dtype, get(dtype, dz, i * ld + j), targets * exact - target,
                           targets * exact + target, 2 * terms);
             total += target * (logl(powers) - logit);
@@ -298,12 +303,14 @@ static void softmax_case(nnc_dtype dtype, size_t n_out, size_t cols, double rang
     for (size_t i = 0; i < n_out; i++)
         for (size_t j = cols; j < ld; j++)
             gaps &= get(dtype, p, i * ld + j) == get(dtype, z, i * ld + j) &&
+                    get(dtype, log_p, i * ld + j) == get(dtype, z, i * ld + j) &&
                     get(dtype, dz, i * ld + j) == get(dtype, z, i * ld + j);
     CHECK(close);
     CHECK(hits && get(dtype, hit, cols) == SENTINEL);
     CHECK(gaps);
     CHECK(near(dtype, sum, total, scale, n_out + cols));
     check_bits(p, n * item), check_bits(dz, n * item), check_bits(&sum, sizeof sum);
+    check_bits(log_p, n * item), free(log_p);
     free(z), free(p), free(dz), free(y), free(hit), free(again);
 }
 
@@ -338,9 +345,17 @@ static void extremes_of(nnc_dtype dtype)
     CHECK(fabs(sum - log(2)) <= 4 * (double)epsilon(dtype));
     CHECK(get(dtype, hit, 0) == 1);
     CHECK(get(dtype, zs, 0) == -0.5L && get(dtype, zs, 1) == 0 && get(dtype, zs, 2) == 0.5L);
-    set(dtype, zs, 1, NAN);
-    kernels->softmax(zs, 4, 1, 1);
-    CHECK(isnan(get(dtype, zs, 0)) && isnan(get(dtype, zs, 3)));
+    set(dtype, zs, 0, 1e30), set(dtype, zs, 1, -1e30);
+    set(dtype, zs, 2, 0), set(dtype, zs, 3, -INFINITY);
+    kernels->log_softmax(zs, 4, 1, 1);
+    CHECK(get(dtype, zs, 0) == 0 && get(dtype, zs, 3) == -INFINITY);
+    CHECK(fabsl(get(dtype, zs, 1) + 2e30L) <= 4e30L * epsilon(dtype));
+    for (int i = 0; i < 2; i++) {
+        set(dtype, zs, 1, NAN);
+        (i ? kernels->log_softmax : kernels->softmax)(zs, 4, 1, 1);
+        CHECK(isnan(get(dtype, zs, 0)) && isnan(get(dtype, zs, 3)));
+        for (size_t k = 0; k < 4; k++) set(dtype, zs, k, 0);
+    }
 }
 
 TEST(softmax_of_extremes)

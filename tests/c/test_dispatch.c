@@ -135,6 +135,11 @@ TEST(names)
     CHECK(strcmp(nnc_activation_name(NNC_ACT_IDENTITY), "identity") == 0);
     CHECK(strcmp(nnc_activation_name(NNC_ACT_RELU), "relu") == 0);
     CHECK(strcmp(nnc_activation_name(NNC_ACT_SIGMOID), "sigmoid") == 0);
+    CHECK(strcmp(nnc_activation_name(NNC_ACT_EXPONENTIAL), "exponential") == 0);
+    CHECK(strcmp(nnc_activation_name(NNC_ACT_SOFTMAX), "softmax") == 0);
+    CHECK(strcmp(nnc_activation_name(NNC_ACT_LOG_SOFTMAX), "log_softmax") == 0);
+    CHECK(nnc_is_of_z(NNC_ACT_GELU) && !nnc_is_of_z(NNC_ACT_TANH) && !nnc_is_of_z(NNC_ACT_SOFTMAX));
+    CHECK(!nnc_is_softmax(NNC_ACT_EXPONENTIAL) && nnc_is_softmax(NNC_ACT_LOG_SOFTMAX));
     CHECK(nnc_dtype_size(NNC_F32) == 4 && nnc_dtype_size(NNC_F64) == 8);
 }
 

@@ -74,7 +74,8 @@ TEST(every_loss_activation_batch_and_optimizer)
     for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) {
         for (int bias = 0; bias < 2; bias++) {
             check_combination((nnc_dtype)dtype, NNC_LOSS_CCE, NNC_ACT_SOFTMAX, bias);
-            for (int f = 0; f < NNC_ACT_COUNT; f++) {
+            check_combination((nnc_dtype)dtype, NNC_LOSS_CCE, NNC_ACT_LOG_SOFTMAX, bias);
+            for (int f = 0; f <= NNC_ACT_SIGMOID; f++) {
                 nnc_activation last = (nnc_activation)f;
                 check_combination((nnc_dtype)dtype, NNC_LOSS_MSE, last, bias);
                 check_combination((nnc_dtype)dtype, NNC_LOSS_SSE, last, bias);
@@ -83,6 +84,41 @@ TEST(every_loss_activation_batch_and_optimizer)
             }
         }
     }
+}
+
+/* In all layers, of a batch that is not wide and of one that is; but e^e^z would overflow. */
+TEST(every_activation)
+{
+    static const size_t narrow[] = {5, 9, 7, 3, 0, 0}, wide_[] = {40, 150, 130, 3, 0, 0};
+    for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) {
+        for (int f = NNC_ACT_SIGMOID + 1; f < NNC_ACT_COUNT; f++) {
+            for (int k = 0; k < 4; k++) {
+                nnc_activation others = f == NNC_ACT_EXPONENTIAL ? NNC_ACT_TANH : (nnc_activation)f;
+                course t = make_course((nnc_dtype)dtype, k % 2 ? NNC_LOSS_MSE : NNC_LOSS_SSE,
+                                       k == 3 ? wide_ : narrow, others, k != 1, 103, 2);
+                t.layers[0].activation = (nnc_activation)f;
+                t.layers[1].activation = others;
+                t.fitting.batch = k == 3 ? 90 : 37;
+                t.fitting.n_threads = 2;
+                t.shuffled = true;
+                if (k == 2) use_adam(&t);
+                check_course(&t);
+                free_course(&t);
+            }
+        }
+    }
+}
+
+/* log_softmax trains from the logits as softmax does. */
+TEST(log_softmax_trains_as_softmax)
+{
+    static const size_t sizes[] = {5, 9, 7, 3, 0, 0};
+    course a = make_course(NNC_F32, NNC_LOSS_CCE, sizes, NNC_ACT_SOFTMAX, true, 70, 5);
+    course b = make_course(NNC_F32, NNC_LOSS_CCE, sizes, NNC_ACT_LOG_SOFTMAX, true, 70, 5);
+    CHECK(fit(&a) == NNC_OK && fit(&b) == NNC_OK);
+    CHECK(same(NNC_F32, a.trained, b.trained, a.net.n_params));
+    CHECK(same(NNC_F64, a.cost, b.cost, 5) && same(NNC_F64, a.accuracy, b.accuracy, 5));
+    free_course(&a), free_course(&b);
 }
 
 TEST(networks_of_one_layer)
@@ -362,6 +398,8 @@ TEST(poll_stops_between_whole_steps)
 SUITE()
 {
     RUN(every_loss_activation_batch_and_optimizer);
+    RUN(every_activation);
+    RUN(log_softmax_trains_as_softmax);
     RUN(networks_of_one_layer);
     RUN(wide_networks);
     RUN(courses_can_be_continued);

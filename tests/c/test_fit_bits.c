@@ -91,6 +91,22 @@ TEST(threads_and_isas_do_not_change_the_bits)
     }
 }
 
+/* Layers that keep their z, in narrow and wide batches, the output layer too. */
+TEST(activations_of_z_have_the_same_bits)
+{
+    for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) {
+        for (int is_broad = 0; is_broad < 2; is_broad++) {
+            course t = make_course((nnc_dtype)dtype, NNC_LOSS_MSE, is_broad ? broad : small,
+                                   NNC_ACT_HARD_SWISH, true, 150, 2);
+            t.layers[0].activation = NNC_ACT_GELU;
+            t.layers[1].activation = NNC_ACT_MISH;
+            t.fitting.batch = 110;
+            check_threads(&t);
+            free_course(&t);
+        }
+    }
+}
+
 /* Element (j, i) of a matrix with samples as rows moves to base + j by_sample + i by_feature. */
 static void *spread(nnc_dtype dtype, const void *x, size_t m, size_t n, char *base,
                     ptrdiff_t by_feature, ptrdiff_t by_sample)
@@ -169,6 +185,7 @@ TEST(offsets_of_params_do_not_change_the_bits)
 SUITE()
 {
     RUN(threads_and_isas_do_not_change_the_bits);
+    RUN(activations_of_z_have_the_same_bits);
     RUN(strides_and_offsets_do_not_change_the_bits);
     RUN(offsets_of_params_do_not_change_the_bits);
 }

@@ -213,8 +213,8 @@ static void check_steps(const golden_case *c)
         hash_elements(NNC_F64, &cost, 1);
         hash_elements(NNC_F64, &accuracy, 1);
         char *dz = room(dtype, c->n_out * m);
-        nnc_output_gradient(dtype, c->loss, c->layers[n_layers - 1].activation, dz, a[n_layers], y,
-                            c->n_out * m);
+        nnc_output_gradient(dtype, c->loss, c->layers[n_layers - 1].activation, dz, a[n_layers],
+                            z[n_layers - 1], y, c->n_out * m);
         for (size_t l = n_layers; l-- > 0;) {
             const nnc_layer *layer = &c->layers[l];
             char *dw = grads + layer->w * item, *db = grads + layer->b * item;
@@ -256,7 +256,7 @@ static void check_functions(const golden_case *c)
     CHECK(nnc_score(dtype, c->loss, &cost, &accuracy, p, y, 1, m) == NNC_OK);
     hash_elements(NNC_F64, &cost, 1);
     hash_elements(NNC_F64, &accuracy, 1);
-    nnc_output_gradient(dtype, c->loss, NNC_ACT_IDENTITY, out, p, y, m);
+    nnc_output_gradient(dtype, c->loss, NNC_ACT_IDENTITY, out, p, NULL, y, m);
     hash_elements(dtype, out, m);
     free(z), free(p), free(out), free(y);
 }

@@ -61,7 +61,7 @@ static void elementwise(nnc_dtype dtype)
             nnc_activate(dtype, (nnc_activation)f, a, a, n);
             nnc_activate_backward(dtype, (nnc_activation)f, a, b, c, n);
             for (int loss = 0; loss < NNC_LOSS_COUNT; loss++)
-                nnc_output_gradient(dtype, (nnc_loss)loss, (nnc_activation)f, a, b, c, n);
+                nnc_output_gradient(dtype, (nnc_loss)loss, (nnc_activation)f, a, b, c, c, n);
         }
         nnc_classify(dtype, a, b, n);
         nnc_update(dtype, a, b, 0.1, n);

@@ -50,8 +50,10 @@ static nnc_status watch(void *context, size_t epoch, double cost, double accurac
 
 static size_t make_net(const shape *s, nnc_layer *layers, nnc_net *net)
 {
-    layers[0] = (nnc_layer){s->n_in, s->n_hidden, s->f1, s->bias1, 0, 0};
-    layers[1] = (nnc_layer){s->n_hidden, 1, s->f2, s->bias2, 0, 0};
+    layers[0] = (nnc_layer){
+        .n_in = s->n_in, .n_out = s->n_hidden, .activation = s->f1, .has_bias = s->bias1};
+    layers[1] =
+        (nnc_layer){.n_in = s->n_hidden, .n_out = 1, .activation = s->f2, .has_bias = s->bias2};
     if (nnc_net_init(net, layers, 2) != NNC_OK) abort();
     return net->n_params;
 }
@@ -122,6 +124,10 @@ static nnc_status check_ways(const shape *s, uint64_t seed)
     return long_way.status;
 }
 
+#define ACTIVATION(id, name) NNC_ACT_##id,
+static const nnc_activation activations[] = {NNC_TINY_ACTIVATION_LIST(ACTIVATION)};
+enum { ACTIVATIONS = sizeof activations / sizeof *activations };
+
 /* The shape with these digits, of the family that the short way takes. */
 static shape nth_shape(nnc_dtype dtype, uint64_t n)
 {
@@ -129,15 +135,15 @@ static shape nth_shape(nnc_dtype dtype, uint64_t n)
     s.n_in = 1 + n % NNC_TINY_INPUTS, n /= NNC_TINY_INPUTS;
     s.n_hidden = 1 + n % NNC_TINY_HIDDEN, n /= NNC_TINY_HIDDEN;
     s.m = 1 + n % NNC_TINY_SAMPLES, n /= NNC_TINY_SAMPLES;
-    s.f1 = (nnc_activation)(n % NNC_ACT_COUNT), n /= NNC_ACT_COUNT;
-    s.f2 = (nnc_activation)(n % NNC_ACT_COUNT), n /= NNC_ACT_COUNT;
+    s.f1 = activations[n % ACTIVATIONS], n /= ACTIVATIONS;
+    s.f2 = activations[n % ACTIVATIONS], n /= ACTIVATIONS;
     s.loss = (nnc_loss)(n % NNC_LOSS_COUNT), n /= NNC_LOSS_COUNT;
     s.bias1 = n % 2, s.bias2 = n / 2 % 2, s.accuracy = n / 4 % 2;
     return s;
 }
 
 enum {
-    SHAPES = NNC_TINY_INPUTS * NNC_TINY_HIDDEN * NNC_TINY_SAMPLES * NNC_ACT_COUNT * NNC_ACT_COUNT *
+    SHAPES = NNC_TINY_INPUTS * NNC_TINY_HIDDEN * NNC_TINY_SAMPLES * ACTIVATIONS * ACTIVATIONS *
     NNC_LOSS_COUNT * 8
 };
 
@@ -342,11 +348,13 @@ TEST(poll_stops_at_a_whole_step)
 
 /* ---------------------------------------------------------------------------------- sizes */
 
-static bool takes(size_t n_layers, size_t n_in, size_t n_hidden, size_t n_out, size_t m)
+static bool takes_with(nnc_activation hidden, nnc_activation output, size_t n_layers, size_t n_in,
+                       size_t n_hidden, size_t n_out, size_t m)
 {
-    nnc_layer layers[3] = {{n_in, n_hidden, NNC_ACT_RELU, true, 0, 0},
-                           {n_hidden, n_out, NNC_ACT_SIGMOID, true, 0, 0},
-                           {n_out, 1, NNC_ACT_SIGMOID, true, 0, 0}};
+    nnc_layer layers[3] = {{.n_in = n_in, .n_out = n_hidden, .activation = hidden},
+                           {.n_in = n_hidden, .n_out = n_out, .activation = output},
+                           {.n_in = n_out, .n_out = 1, .activation = NNC_ACT_SIGMOID}};
+    for (int l = 0; l < 3; l++) layers[l].has_bias = true;
     nnc_net net;
     if (nnc_net_init(&net, layers, n_layers) != NNC_OK) abort();
     nnc_network_plan network = {.net = &net, .loss = NNC_LOSS_BCE};
@@ -354,8 +362,17 @@ static bool takes(size_t n_layers, size_t n_in, size_t n_hidden, size_t n_out, s
     return nnc_is_tiny(&network);
 }
 
-TEST(sizes_alone_decide)
+static bool takes(size_t n_layers, size_t n_in, size_t n_hidden, size_t n_out, size_t m)
 {
+    return takes_with(NNC_ACT_RELU, NNC_ACT_SIGMOID, n_layers, n_in, n_hidden, n_out, m);
+}
+
+TEST(sizes_and_activations_decide)
+{
+    for (int f = NNC_ACT_SIGMOID + 1; f < NNC_ACT_COUNT; f++) {
+        CHECK(!takes_with((nnc_activation)f, NNC_ACT_SIGMOID, 2, 3, 4, 1, 4));
+        CHECK(!takes_with(NNC_ACT_RELU, (nnc_activation)f, 2, 3, 4, 1, 4));
+    }
     CHECK(takes(2, 1, 1, 1, 1) && takes(2, 3, 4, 1, 4) && takes(2, 4, 8, 1, 8));
     CHECK(!takes(2, 5, 8, 1, 8) && !takes(2, 4, 9, 1, 8) && !takes(2, 4, 8, 1, 9));
     CHECK(!takes(2, 4, 8, 2, 8) && !takes(2, 4, 8, 1, 0));
@@ -371,5 +388,5 @@ SUITE()
     RUN(bad_data_have_the_same_end);
     RUN(at_epoch_is_told_the_same);
     RUN(poll_stops_at_a_whole_step);
-    RUN(sizes_alone_decide);
+    RUN(sizes_and_activations_decide);
 }

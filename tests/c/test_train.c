@@ -18,15 +18,19 @@ static wide cost_at(lesson *t, const wide *params)
 /* ------------------------------------------------------------------------------ gradients */
 
 /* One epoch moves the parameters by the learning rate times the gradient of the cost. */
-static void check_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation last, bool bias,
-                           size_t n_out, size_t m)
+static void check_lesson(lesson t)
 {
-    lesson t = make_lesson(dtype, loss, last, bias, n_out, m, 1);
-    if (loss == NNC_LOSS_BCE && last == NNC_ACT_IDENTITY) /* keeps y_hat within (0, 1) */
-        for (size_t i = t.layers[2].w; i < t.net.n_params; i++)
-            set(dtype, t.params, i, i < t.layers[2].b ? get(dtype, t.params, i) / 10 : 0.5L);
-    CASE("%s %s loss %d activation %d bias %d n_out %zu m %zu", nnc_cpu_info().isa,
-         dtype_name(dtype), loss, last, bias, n_out, m);
+    nnc_dtype dtype = t.dtype;
+    nnc_loss loss = t.training.loss;
+    size_t n_out = t.n_out, m = t.m;
+    const nnc_layer *last = &t.layers[2];
+    t.net.layers = t.layers;                                          /* the lesson has moved */
+    if (loss == NNC_LOSS_BCE && last->activation == NNC_ACT_IDENTITY) /* keeps y_hat in (0, 1) */
+        for (size_t i = last->w; i < t.net.n_params; i++)
+            set(dtype, t.params, i, i < last->b ? get(dtype, t.params, i) / 10 : 0.5L);
+    CASE("%s %s loss %d activations %d %d bias %d n_out %zu m %zu", nnc_cpu_info().isa,
+         dtype_name(dtype), loss, t.layers[0].activation, last->activation, last->has_bias, n_out,
+         m);
     t.training.learning_rate = 0.5;
     CHECK(train(&t) == NNC_OK && t.done == 1);
     wide *params = widened(dtype, t.params, t.net.n_params);
@@ -59,6 +63,33 @@ static void check_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation last, 
     CHECK(worst <= (dtype == NNC_F32 ? 1e-5L : 1e-10L) * fmaxl(largest, 1));
     free(params), free(y_wide), free(y_hat), free(x_wide), free(p);
     free_lesson(&t);
+}
+
+static void check_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation last, bool bias,
+                           size_t n_out, size_t m)
+{
+    check_lesson(make_lesson(dtype, loss, last, bias, n_out, m, 1));
+}
+
+/* In all layers; but e^e^z would overflow. */
+static void check_activations(nnc_dtype dtype)
+{
+    static const size_t sizes[] = {7, 301};
+    for (int f = 0; f < NNC_ACT_COUNT; f++) {
+        for (size_t s = 0; s < 2; s++) {
+            nnc_loss loss = s ? NNC_LOSS_MSE : NNC_LOSS_SSE;
+            nnc_activation others = f == NNC_ACT_EXPONENTIAL ? NNC_ACT_TANH : (nnc_activation)f;
+            lesson t = make_lesson(dtype, loss, others, true, 2, sizes[s], 1);
+            t.layers[0].activation = (nnc_activation)f;
+            t.layers[1].activation = others;
+            check_lesson(t);
+        }
+    }
+}
+
+TEST(gradients_of_every_activation)
+{
+    for_each_isa(check_activations);
 }
 
 static void check_gradients(nnc_dtype dtype)
@@ -388,6 +419,7 @@ TEST(nothing_is_asked_after_poll_said_stop)
 SUITE()
 {
     RUN(gradients_are_those_of_the_cost);
+    RUN(gradients_of_every_activation);
     RUN(gradients_of_many_slices);
     RUN(threads_and_isas_do_not_change_the_bits);
     RUN(strides_do_not_change_the_bits);
