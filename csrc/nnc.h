@@ -27,6 +27,10 @@
     X(NNC_ERR_SIZE, "the sizes exceed what this machine can address")                        \
     X(NNC_ERR_CHAIN, "a layer's n_in is not the n_out of the one before")                    \
     X(NNC_ERR_EMPTY, "a network needs at least one layer, and each layer at least one unit") \
+    X(NNC_ERR_LAYER, "a layer that is not dense has as many outputs as inputs and no "       \
+                     "activation; rate is in [0, 1), epsilon above 0, momentum in [0, 1]")   \
+    X(NNC_ERR_LAST, "the last layer must be dense")                                          \
+    X(NNC_ERR_DENSE, "full-batch training takes dense layers only: train in batches")        \
     X(NNC_ERR_SOFTMAX, "softmax belongs to the output layer, and trains with "               \
                        "categorical_cross_entropy, which needs it or log_softmax")
 
@@ -153,7 +157,8 @@ typedef struct {
  * categorical_cross_entropy, which needs one of them. */
 nnc_status nnc_check_softmax(const nnc_net *net, nnc_loss loss);
 
-/* Checks that the layers chain and fills their offsets. NNC_ERR_EMPTY, _CHAIN or _SIZE. */
+/* Checks the layers, of which the last must be dense, and fills their offsets; norm layers always
+ * have gamma and beta. NNC_ERR_EMPTY, _CHAIN, _LAYER, _LAST or _SIZE. */
 nnc_status nnc_net_init(nnc_net *net, nnc_layer *layers, size_t n_layers);
 
 /* Whether so much memory is to be had. Systems that overcommit grant any size, and kill the process

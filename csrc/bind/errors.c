@@ -14,6 +14,9 @@ bool nnc_check(nnc_status status)
         case NNC_ERR_SIZE:
         case NNC_ERR_CHAIN:
         case NNC_ERR_EMPTY:
+        case NNC_ERR_LAYER:
+        case NNC_ERR_LAST:
+        case NNC_ERR_DENSE:
         case NNC_ERR_SOFTMAX:
             PyErr_SetString(PyExc_ValueError, nnc_status_text(status));
             return false;

@@ -3,7 +3,6 @@
 
 /* -------------------------------------------------------------------------------- networks */
 
-<<<<<<< HEAD
 static bool find_kind(const char *name, bool any, nnc_layer_kind *kind)
 {
     static const char *const names[] = {[NNC_DENSE] = "dense",
@@ -20,9 +19,6 @@ static bool find_kind(const char *name, bool any, nnc_layer_kind *kind)
 }
 
 nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool any)
-=======
-nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax)
->>>>>>> act
 {
     PyObject *items = PySequence_Fast(sequence, "layers: expected a sequence");
     if (!items) return NULL;
@@ -40,15 +36,10 @@ nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool softmax)
             PyErr_Format(PyExc_TypeError, "layers: expected tuples, got %s",
                          Py_TYPE(item)->tp_name);
         if (!PyTuple_Check(item) ||
-<<<<<<< HEAD
             !PyArg_ParseTuple(item, "nnOp|sddd", &n_in, &n_out, &name, &has_bias, &kind,
                               &layer->rate, &layer->epsilon, &layer->momentum) ||
             !find_kind(kind, any, &layer->kind) ||
             !nnc_find_activation(name, "layers", any, &layer->activation)) {
-=======
-            !PyArg_ParseTuple(item, "nnOp", &n_in, &n_out, &name, &has_bias) ||
-            !nnc_find_activation(name, "layers", softmax, &layer->activation)) {
->>>>>>> act
             PyMem_Free(layers);
             layers = NULL;
             break;

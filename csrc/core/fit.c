@@ -55,17 +55,18 @@ static double mean_of(const member *self)
     return 1 / nnc_loss_divisor(self->batch.loss, self->batch.n, n_out);
 }
 
-/* Groups of panels until none is left, all at once where the batch is not wide: forward, loss,
- * backward. What is not wide breaks off before it begins, or it would leave half an update. */
+/* Groups of panels until none is left, all at once where the batch is not wide or is coupled:
+ * forward, loss, backward. What is not wide breaks off before it begins, or it would leave half an
+ * update. */
 static bool panel_phase(member *self)
 {
     run *r = self->run;
     nnc_batch *b = &self->batch;
     nnc_panel_scratch *scratch = &r->scratch[self->rank];
     size_t panels = nnc_batch_panels(b), most = panels;
-    if (b->wide)
+    if (b->wide && !b->coupled)
         most = nnc_max(1, nnc_min(panels / (2 * r->n_threads), GROUP));
-    else if (!nnc_pacer_tick(&r->pacers[0], b->net->n_params * b->n))
+    else if (!b->wide && !nnc_pacer_tick(&r->pacers[0], b->net->n_params * b->n))
         return false;
     double rate = r->fused ? r->fitting->stepper->learning_rate * mean_of(self) : 0;
     for (;;) {
@@ -160,22 +161,30 @@ static bool step(member *self)
     }
     if (self->batch.wide && !whole_phase(self, weight_phase, 1)) return false;
     if (first) atomic_store_explicit(&r->tickets[1], 0, memory_order_relaxed);
+    if (first && self->batch.coupled) nnc_move_moments(&self->batch, self->next, self->params);
     if (!r->fused) {
         update_share(self);
         nnc_team_barrier(self->team, NULL, NULL);
     }
     if (first) r->fitting->stepper->steps++;
+    self->batch.step++; /* its own: others may be ahead of rank 0 */
     self->params = self->next;
     return true;
 }
 
 /* ------------------------------------------------------------------------------ epochs */
 
+/* Elements of parameters and what lies behind them. */
+static size_t block_of(const nnc_net *net)
+{
+    return net->n_params + net->n_state;
+}
+
 static void begin_epoch(run *r, size_t epoch)
 {
     const nnc_fitting *f = r->fitting;
     if (r->fused || f->data.m == 0)
-        memcpy(r->blocks[(epoch + 1) % 3], r->blocks[epoch % 3], f->net->n_params * r->batch.item);
+        memcpy(r->blocks[(epoch + 1) % 3], r->blocks[epoch % 3], block_of(f->net) * r->batch.item);
     if (f->shuffle) nnc_rng_shuffle(f->shuffle, r->order, f->data.m);
     r->loss = r->hits = 0;
 }
@@ -195,8 +204,8 @@ static nnc_status end_epoch(run *r, size_t epoch)
     r->cost[epoch] = cost;
     if (r->accuracy) r->accuracy[epoch] = accuracy;
     r->done = epoch + 1;
-    r->batch.kernels->first_nonfinite(&bad, r->params, net->n_params);
-    if (bad < net->n_params) {
+    r->batch.kernels->first_nonfinite(&bad, r->params, block_of(net));
+    if (bad < block_of(net)) {
         r->params = r->blocks[epoch % 3];
         return NNC_DIVERGED;
     }
@@ -239,11 +248,13 @@ static void lay_out(run *r, nnc_arena *arena)
     size_t n_threads = nnc_max(nnc_min(f->n_threads, NNC_MAX_THREADS), 1);
     nnc_batch_lay_out(&r->batch, arena, f->net, f->dtype, nnc_min(f->batch, f->data.m), n_threads);
     r->batch.loss = f->loss;
+    r->batch.seed = f->seed;
+    r->batch.step = f->stepper->steps;
     size_t pieces =
         nnc_max(r->batch.capacity, r->batch.n_tasks); /* more threads have nothing to do */
     r->n_threads = r->batch.wide ? nnc_max(nnc_min(n_threads, pieces), 1) : 1;
     r->fused = !r->batch.wide && f->stepper->optimizer == NNC_OPTIMIZER_SGD;
-    for (int i = 0; i < 3; i++) r->blocks[i] = nnc_arena_piece(arena, n_params, item, 1);
+    for (int i = 0; i < 3; i++) r->blocks[i] = nnc_arena_piece(arena, block_of(f->net), item, 1);
     r->params = r->blocks[0];
     r->grads = r->fused ? NULL : nnc_arena_piece(arena, n_params, item, 1);
     r->order = f->shuffle ? nnc_arena_piece(arena, f->data.m, sizeof *r->order, 1) : NULL;
@@ -264,7 +275,7 @@ nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, doubl
                    size_t *done)
 {
     const nnc_net *net = fitting->net;
-    size_t size = net->n_params * nnc_dtype_size(fitting->dtype);
+    size_t size = block_of(net) * nnc_dtype_size(fitting->dtype);
     run r = {.fitting = fitting, .cost = cost, .accuracy = accuracy};
     nnc_arena arena = {0};
     *done = 0;

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "core/keepers.h"
+#include "core/panel_parts.h"
+
 /* About so much of a matrix is worked on at a time: it stays in the second cache, with room for a
  * panel. */
 enum { BLOCK_BYTES = 192 << 10 };
@@ -13,58 +16,12 @@ enum { WIDE_WORK = 1 << 20 };
 /* Rows are cut at multiples of this: full tiles on every ISA. */
 enum { ROW_UNIT = 12 };
 
-static void *at(const nnc_batch *b, const void *p, size_t index)
-{
-    return (char *)(uintptr_t)p + index * b->item;
-}
-
-/* Elements from panel to panel of a matrix with so many rows: not a power of two, or the same part
- * of each panel would fall on the same cache lines. */
-static size_t panel_stride(const nnc_batch *b, size_t rows)
-{
-    const size_t lines = 33, page = 4096;
-    size_t stride = rows * NNC_PANEL;
-    return stride * b->item % page ? stride : stride + lines * NNC_LINE / b->item;
-}
-
-static void *panel(const nnc_batch *b, void *matrix, size_t rows, size_t p)
-{
-    return at(b, matrix, p * panel_stride(b, rows));
-}
-
-static size_t samples_in(const nnc_batch *b, size_t p)
-{
-    return nnc_min(b->n - p * NNC_PANEL, NNC_PANEL);
-}
-
-/* n samples in whole logical vectors: their lanes are a power of two. */
-static size_t whole_lanes(const nnc_batch *b, size_t n)
-{
-    return (n + b->lanes - 1) & ~(b->lanes - 1);
-}
-
-/* Columns of panel p that hold samples. */
-static size_t columns_in(const nnc_batch *b, size_t p)
-{
-    return whole_lanes(b, samples_in(b, p));
-}
-
-static size_t width(const nnc_net *net, size_t l)
-{
-    return l == 0 ? net->layers[0].n_in : net->layers[l - 1].n_out;
-}
-
 size_t nnc_batch_panels(const nnc_batch *batch)
 {
     return nnc_ceil_div(batch->n, NNC_PANEL);
 }
 
 /* ------------------------------------------------------------------------------ memory */
-
-static void *matrix(const nnc_batch *b, nnc_arena *arena, size_t rows)
-{
-    return nnc_arena_piece(arena, b->capacity, panel_stride(b, rows), b->item);
-}
 
 static void *turned_matrix(const nnc_batch *b, nnc_arena *arena, size_t features)
 {
@@ -85,7 +42,7 @@ static nnc_layer_plan plan_layer(const nnc_batch *b, const nnc_layer *layer, siz
     nnc_layer_plan plan = {.rows_forward = block_rows(n_in * b->item, n_out),
                            .rows_backward = block_rows(n_out * b->item, n_in),
                            .rows_task = n_out};
-    if (!b->wide) return plan;
+    if (!b->wide || layer->kind != NNC_DENSE) return plan;
     if (plan.rows_backward < n_in) plan.strip = n_out * plan.rows_backward;
     size_t share = nnc_ceil_div(n_out, 2 * nnc_max(n_threads, 1) * ROW_UNIT) * ROW_UNIT;
     plan.rows_task = nnc_min(share, block_rows(b->capacity * NNC_PANEL * b->item, n_out));
@@ -125,6 +82,7 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
                    .capacity = nnc_ceil_div(samples, NNC_PANEL)};
     b.wide = !nnc_mul(&work, net->n_params, samples) || work >= WIDE_WORK;
     plan_layers(&b, arena, n_threads);
+    while (net->layers[b.lowest].kind == NNC_DROPOUT) b.lowest++;
     for (size_t l = 0; l <= n_layers; l++) widest = nnc_max(widest, width(net, l));
 
     b.z = b.a = nnc_arena_piece(arena, n_layers + 1, sizeof *b.a, 1);
@@ -134,7 +92,11 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
         for (size_t l = 0; l <= n_layers; l++)
             longest = nnc_max(longest, panel_stride(&b, width(net, l)));
         for (int i = 0; i < 2; i++) turns[i] = nnc_arena_piece(arena, b.capacity, longest, item);
-        for (size_t l = 0; allocated && l <= n_layers; l++) b.a[l] = turns[l % 2];
+        for (size_t l = 0, turn = 0; allocated && l <= n_layers; l++) {
+            bool moves = l == 0 || net->layers[l - 1].kind != NNC_DROPOUT;
+            if (l > 0 && moves) turn = !turn;
+            b.a[l] = turns[turn];
+        }
         *batch = b;
         return;
     }
@@ -142,11 +104,14 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
     b.by_sample = nnc_arena_piece(arena, n_layers, sizeof *b.by_sample, 1);
     b.rest = nnc_arena_piece(arena, n_layers, sizeof *b.rest, 1);
     void *rows = NULL, *rest = NULL;
+    bool turned = false;
     for (size_t l = 0; l <= n_layers; l++) {
         bool apart = l > 0 && nnc_is_of_z(net->layers[l - 1].activation);
         void *a = matrix(&b, arena, width(net, l));
         void *z = apart ? matrix(&b, arena, width(net, l)) : a;
-        if (l < n_layers && (l == 0 || b.wide)) {
+        bool dense = l < n_layers && net->layers[l].kind == NNC_DENSE;
+        if (dense && (b.wide || !turned)) {
+            turned = true;
             rows = turned_matrix(&b, arena, b.wide ? width(net, l) : widest);
             rest = nnc_arena_piece(arena, b.capacity * NNC_REST, NNC_PANEL, item);
         }
@@ -159,6 +124,7 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
     b.y = matrix(&b, arena, width(net, n_layers));
     b.costs = nnc_arena_piece(arena, b.capacity, sizeof *b.costs, 1);
     b.hits = nnc_arena_piece(arena, b.capacity, sizeof *b.hits, 1);
+    nnc_keepers_lay_out(&b, arena);
     *batch = b;
 }
 
@@ -218,6 +184,11 @@ bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, cons
     for (size_t l = 0; l < net->n_layers; l++) {
         const nnc_layer *layer = &net->layers[l];
         size_t n_in = layer->n_in, n_out = layer->n_out;
+        if (layer->kind != NNC_DENSE) {
+            if (!nnc_keeper_forward(b, l, first, count, params, for_loss, scratch->pacer))
+                return false;
+            continue;
+        }
         bool last = l + 1 == net->n_layers;
         bool softmax = nnc_is_softmax(layer->activation);
         bool apart = b->z[l + 1] != b->a[l + 1];
@@ -294,7 +265,7 @@ static void turn_panels(const nnc_batch *b, size_t l, size_t first, size_t count
     }
 }
 
-/* a[l], l >= 1, becomes dz, from a[l + 1], which is dz already. */
+/* a[l], l > b->lowest, becomes dz, from a[l + 1], which is dz already. */
 static bool backward_layer(const nnc_batch *b, size_t l, size_t first, size_t count,
                            const void *params, nnc_panel_scratch *scratch)
 {
@@ -326,9 +297,13 @@ bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, con
                          void *out, double rate, nnc_panel_scratch *scratch)
 {
     const nnc_batch *b = batch;
-    for (size_t l = b->net->n_layers; l-- > 0;) {
-        turn_panels(b, l, first, count);
-        if (l > 0 && !backward_layer(b, l, first, count, params, scratch)) return false;
+    for (size_t l = b->net->n_layers; l-- > b->lowest;) {
+        if (b->net->layers[l].kind == NNC_DENSE) {
+            turn_panels(b, l, first, count);
+            if (l > b->lowest && !backward_layer(b, l, first, count, params, scratch)) return false;
+        } else if (!nnc_keeper_backward(b, l, first, count, params, scratch->pacer)) {
+            return false;
+        }
         if (!b->wide && !nnc_weight_gradients(b, b->tasks[l], out, rate, scratch)) return false;
     }
     return true;
@@ -339,6 +314,10 @@ bool nnc_weight_gradients(const nnc_batch *batch, nnc_weight_task task, void *ou
 {
     const nnc_batch *b = batch;
     const nnc_layer *layer = &b->net->layers[task.layer];
+    if (layer->kind != NNC_DENSE) {
+        nnc_keeper_gradients(b, task.layer, out, rate);
+        return true;
+    }
     size_t n_in = layer->n_in, rest = rest_of(b, n_in), whole = n_in - rest;
     size_t stride = panel_stride(b, layer->n_out);
     const void *dz = at(b, b->a[task.layer + 1], task.row * NNC_PANEL);

@@ -4,7 +4,11 @@
  * The samples of a batch are cut into panels of NNC_PANEL. The activations of a layer lie panel by
  * panel, in each (features, NNC_PANEL); a panel goes through the network without the others. Sums
  * over samples are chains in the order of the samples (dW), or in logical lanes (db), so that no
- * result depends on who computes which panel, or on how many there are. */
+ * result depends on who computes which panel, or on how many there are. Batch norm couples the
+ * samples of a batch: where a network has it, all panels go forward and back together.
+ *
+ * Layers are treated alike: a[l + 1] is the output of layer l; on the way back dz, the gradient by
+ * the argument of its activation, replaces it. */
 #ifndef NNC_CORE_PANELS_H
 #define NNC_CORE_PANELS_H
 
@@ -23,6 +27,13 @@ typedef struct {
     size_t strip;                                  /* elements of rows_backward columns of W */
 } nnc_layer_plan;
 
+/* What the way back wants of a norm layer, with the elements of kernels.h's verbs. */
+typedef struct {
+    void *x_hat;          /* (width, samples) in panels */
+    void *deviation;      /* layer norm: (samples) */
+    void *moments, *sums; /* batch norm: (2, width), of the batch */
+} nnc_norm;
+
 typedef struct {
     const nnc_net *net;
     const nnc_kernels *kernels;
@@ -31,6 +42,8 @@ typedef struct {
     nnc_loss loss;
     size_t capacity; /* panels */
     bool wide;       /* steps are long: worth several threads and copies that spare the caches */
+    bool coupled;    /* has batch norm, and is laid out to train */
+    size_t lowest;   /* the first layer with parameters: nothing wants a gradient below it */
     nnc_layer_plan *layers;
     size_t strip; /* the largest of the layers' */
     nnc_weight_task *tasks;
@@ -44,8 +57,10 @@ typedef struct {
                            * unless the batch is wide, as for rest */
     void **rest;          /* the last rows of a[l], which kernels.h's dense_rest wants */
     void *y;              /* (n_out, samples) */
+    nnc_norm *norms;      /* by layer; NULL where no layer is a norm, or to predict only */
     double *costs, *hits; /* by panel */
     size_t n;             /* samples in the batch now */
+    uint64_t seed, step;  /* of dropout; how many steps were before */
 } nnc_batch;
 
 /* What one thread needs for itself. */
@@ -56,8 +71,8 @@ typedef struct {
 } nnc_panel_scratch;
 
 /* Lays out a batch of at most `samples` samples of the network, for so many threads to train on;
- * see nnc_arena_piece. Where n_threads is 0, to predict only: activations share two places in turn.
- */
+ * see nnc_arena_piece. Where n_threads is 0, to predict only: activations share two places in turn,
+ * and dropout leaves them where they are. */
 void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, nnc_dtype dtype,
                        size_t samples, size_t n_threads);
 void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch);
@@ -72,13 +87,14 @@ void nnc_load_panel(nnc_batch *batch, size_t p, const nnc_data *data, const size
 /* y (samples of panel p, n_out) = the last layer's output. */
 void nnc_store_panel(const nnc_batch *batch, size_t p, void *y);
 
-/* Panels [first, first + count) through the network; for_loss leaves at the end what nnc_loss_panel
- * wants. Verbs with a pacer return false where it says stop: what they computed is worthless. */
+/* Panels [first, first + count), or all where the batch is coupled, through the network; for_loss
+ * does so in training, and leaves at the end what nnc_loss_panel wants. Verbs with a pacer return
+ * false where it says stop: what they computed is worthless. */
 bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
                         nnc_panel_scratch *scratch, bool for_loss);
 /* costs and hits (if wanted) of panel p; the last output becomes its dz. */
 void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch, bool hits);
-/* Back to the first layer. Where the batch is not wide, the gradients by the weights are computed
+/* Back to the lowest layer. Where the batch is not wide, the gradients by the weights are computed
  * on the way: see nnc_weight_gradients for out and rate. */
 bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
                          void *out, double rate, nnc_panel_scratch *scratch);
@@ -87,5 +103,9 @@ bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, con
  * fma(-rate, sum, parameter). */
 bool nnc_weight_gradients(const nnc_batch *batch, nnc_weight_task task, void *out, double rate,
                           nnc_panel_scratch *scratch);
+
+/* The running moments of batch norm in next, after the step of a batch, from those in params: the
+ * same block or another. */
+void nnc_move_moments(const nnc_batch *batch, void *next, const void *params);
 
 #endif

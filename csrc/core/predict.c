@@ -1,6 +1,7 @@
 /* predict.c - outputs without training: blocks of samples through the network, or one sample. */
 #include <stdlib.h>
 
+#include "core/keepers.h"
 #include "core/panels.h"
 #include "core/team.h"
 
@@ -128,10 +129,17 @@ void nnc_predict_one(nnc_predictor *predictor, const void *params, const void *x
     const nnc_kernels *kernels = nnc_kernels_for(predictor->dtype);
     const size_t item = predictor->batch.item;
     nnc_fpmode caller = nnc_fpmode_enter();
-    for (size_t l = 0; l < net->n_layers; l++) {
+    for (size_t l = 0, turn = 0; l < net->n_layers; l++) {
         const nnc_layer *layer = &net->layers[l];
         bool softmax = nnc_is_softmax(layer->activation);
-        void *a = l + 1 < net->n_layers ? predictor->rows[l % 2] : y;
+        if (layer->kind == NNC_DROPOUT) continue;
+        void *a = l + 1 < net->n_layers ? predictor->rows[turn] : y;
+        turn = !turn;
+        if (layer->kind != NNC_DENSE) {
+            nnc_keeper_row(kernels, layer, a, params, x, item);
+            x = a;
+            continue;
+        }
         const char *w = (const char *)params + layer->w * item;
         const char *bias = (const char *)params + layer->b * item;
         kernels->dense_row(a, w, layer->has_bias ? bias : NULL, x,

@@ -272,6 +272,8 @@ nnc_status nnc_train_either_way(const nnc_training *training, void *params, doub
     const nnc_layer *last = &net->layers[net->n_layers - 1];
     run r = {.training = training, .cost = cost, .accuracy = accuracy};
     *done = 0;
+    for (size_t l = 0; l < net->n_layers; l++)
+        if (net->layers[l].kind != NNC_DENSE) return NNC_ERR_DENSE;
     nnc_status status = nnc_plan_init(&r.network.plan, training->dtype, training->data.m);
     if (status != NNC_OK) return status;
     r.network.net = net;

@@ -55,6 +55,24 @@ NNC_ACTIVATION_LIST(NNC_CASE)
 #define NNC_LONG(id, name) \
     [NNC_ACT_##id] = {NNC_FN(finish_forward_##name), NNC_FN(finish_backward_##name)},
 static const NNC_FN(finish) NNC_FN(finishes)[NNC_ACT_COUNT][2] = {NNC_ACTIVATION_LIST(NNC_CASE)};
+#undef NNC_LONG
+#undef NNC_SHORT
+
+/* One vector of what a layer that is not dense hands back: value times f', from y. */
+static NNC_ALWAYS_INLINE void NNC_FN(hand_back)(nnc_activation f, real *c, vreal value,
+                                                const real *y)
+{
+#define NNC_SHORT(id, name)                             \
+    case NNC_ACT_##id:                                  \
+        v_store(c, NNC_FINISHED(name, true, value, y)); \
+        break;
+#define NNC_LONG(id, name)
+    switch (f) {
+        NNC_ACTIVATION_LIST(NNC_CASE)
+        default:
+            NNC_FN(finishes)[f][true](c, &value, y, 1, 1, 0);
+    }
+}
 #undef NNC_CASE
 #undef NNC_LONG
 #undef NNC_SHORT

@@ -8,6 +8,8 @@
 #include "kernels/softmax_tmpl.h"
 #include "kernels/dense_tmpl.h"
 #include "kernels/weights_tmpl.h"
+#include "kernels/random_tmpl.h"
+#include "kernels/norm_tmpl.h"
 #include "kernels/transpose_tmpl.h"
 #include "kernels/outer_tmpl.h"
 #include "kernels/row_tmpl.h"
@@ -31,6 +33,14 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .transpose = NNC_FN(transpose),
     .turn_panel = NNC_FN(turn_panel),
     .gather = NNC_FN(gather),
+    .dropout = NNC_FN(dropout),
+    .layer_norm = NNC_FN(layer_norm),
+    .layer_norm_backward = NNC_FN(layer_norm_backward),
+    .moments = NNC_FN(moments),
+    .batch_norm = NNC_FN(batch_norm),
+    .batch_norm_backward = NNC_FN(batch_norm_backward),
+    .norm_sums = NNC_FN(norm_sums),
+    .blend = NNC_FN(blend),
     .loss = {NNC_LOSS_LIST(NNC_LOSS)},
     .loss_from_logits = NNC_FN(loss_from_logits),
     .softmax = NNC_FN(softmax),

@@ -39,6 +39,15 @@ typedef struct {
     double scale, beta_1, beta_2, rate, correction, epsilon;
 } nnc_adam;
 
+/* Which elements a dropout layer keeps in a step: those whose random number is at least threshold,
+ * 2^32 times the rate, rounded up. scale is what they are multiplied by. */
+typedef struct {
+    uint64_t seed, step;
+    size_t layer;
+    uint64_t threshold;
+    double scale;
+} nnc_dropout;
+
 typedef struct {
     /* y (n) = f(x); y may be x. */
     void (*map[NNC_FUNCTION_COUNT])(void *y, const void *x, size_t n);
@@ -88,6 +97,45 @@ typedef struct {
      * elements. cols is a whole number of logical vectors. */
     void (*gather)(void *out, const void *x, const size_t *index, size_t features, size_t cols,
                    ptrdiff_t feature_stride, ptrdiff_t sample_stride, size_t ld);
+
+    /* One panel y (features, cols) = d's choice of x, times scale; the rest is 0. Then, as
+     * dense_backward has it, times f'(a), where a may be NULL for NNC_ACT_IDENTITY. y may be x or
+     * a. Column j is the batch's sample first + j, but repeats the last of n. An element's random
+     * number is word feature % 4 of Philox4x32-10 with the key d->seed and the counter (sample,
+     * feature / 4, step mod 2^32, layer 2^16 + step / 2^32): words of 32 bits, the low one of the
+     * key first. */
+    void (*dropout)(void *y, const void *x, const nnc_dropout *d, const void *a, nnc_activation f,
+                    size_t features, size_t first, size_t n, size_t cols);
+    /* out (features, cols; ld) = x_hat * gamma + beta, where x_hat = (x - mean) / sqrt(variance +
+     * epsilon) of each column; its sums are chains over features. gamma and beta lie in one (2,
+     * features). x_hat (features, cols; ld), deviation (cols), which is 1 / sqrt(…): kept unless
+     * they are NULL. Any cols. */
+    void (*layer_norm)(void *out, void *x_hat, void *deviation, const void *x, const void *gamma,
+                       double epsilon, size_t features, size_t cols, size_t ld);
+    /* One panel dx (features, cols) = the gradient by the argument of layer_norm, times f'(x), from
+     * that by its output, dz. dx may be x, which may be NULL for NNC_ACT_IDENTITY. */
+    void (*layer_norm_backward)(void *dx, const void *dz, const void *x_hat, const void *deviation,
+                                const void *gamma, const void *x, nnc_activation f, size_t features,
+                                size_t cols);
+    /* moments (2, features) = mean and variance of the rows of x (features, n), n >= 1, in panels,
+     * `panel` elements from one to the next: sums in logical lanes. */
+    void (*moments)(void *moments, const void *x, size_t features, size_t n, size_t panel);
+    /* As layer_norm, but each row has its mean and variance (moments). */
+    void (*batch_norm)(void *out, void *x_hat, const void *x, const void *moments,
+                       const void *gamma, double epsilon, size_t features, size_t cols, size_t ld);
+    /* As layer_norm_backward, for a panel of n of the batch's samples, with the sums over all of
+     * them that norm_sums makes. Columns beyond n become 0. */
+    void (*batch_norm_backward)(void *dx, const void *dz, const void *x_hat, const void *moments,
+                                const void *gamma, const void *sums, double epsilon, size_t batch,
+                                const void *x, nnc_activation f, size_t features, size_t n,
+                                size_t cols);
+    /* out (2, features) = the gradients by gamma and beta, as outer has it with rate, but summed in
+     * logical lanes: the rows of dz times x_hat, and of dz alone, both (features, cols) in panels.
+     */
+    void (*norm_sums)(void *out, const void *dz, const void *x_hat, size_t features, size_t cols,
+                      size_t panel, double rate);
+    /* next (n) = share * before + (1 - share) * now. next may be before. */
+    void (*blend)(void *next, const void *before, const void *now, double share, size_t n);
 
     /* One row of n samples: *sum is the loss of y_hat against y; dy (n) its derivative by y_hat,
      * and may be NULL. nnc.h, nnc_score, says what cross-entropy makes of 0 and 1. */

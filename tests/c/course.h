@@ -6,7 +6,7 @@
 #include "nnc.h"
 #include "reference.h"
 
-enum { MOST_LAYERS = 4 };
+enum { MOST_LAYERS = 8 };
 
 /* A network, data and parameters for one training in batches. Samples are rows. */
 typedef struct {
@@ -23,26 +23,40 @@ typedef struct {
     nnc_fitting fitting;
 } course;
 
-/* Layers of sizes[0] - sizes[1] - … - 0; the last one has the activation `last`, those before relu
- * and sigmoid in turn. */
-static inline course make_course(nnc_dtype dtype, nnc_loss loss, const size_t *sizes,
-                                 nnc_activation last, bool bias, size_t m, size_t epochs)
+/* Elements in the parameter block, running moments included. */
+static inline size_t block_of(const course *t)
 {
-    course t = {.dtype = dtype, .m = m, .n_in = sizes[0], .epochs = epochs};
-    size_t n = 0;
-    for (; sizes[n + 1] > 0; n++) {
-        nnc_activation f = n % 2 ? NNC_ACT_SIGMOID : NNC_ACT_RELU;
-        t.layers[n] = (nnc_layer){.n_in = sizes[n],
-                                  .n_out = sizes[n + 1],
-                                  .activation = sizes[n + 2] ? f : last,
-                                  .has_bias = bias};
-        t.n_out = sizes[n + 1];
+    return t->net.n_params + t->net.n_state;
+}
+
+/* Parameters: norm layers scale and shift by something, and have seen something. */
+static inline void scatter_parameters(course *t)
+{
+    size_t item = nnc_dtype_size(t->dtype);
+    for (size_t l = 0; l < t->net.n_layers; l++) {
+        const nnc_layer *layer = &t->layers[l];
+        size_t end = l + 1 < t->net.n_layers ? t->layers[l + 1].w : t->net.n_params;
+        bool dense = layer->kind == NNC_DENSE;
+        double most = 1.5 / sqrt((double)layer->n_in);
+        scatter(t->dtype, (char *)t->params + layer->w * item, end - layer->w, dense ? -most : 0.3,
+                dense ? most : 1.4, t->m + l);
     }
-    if (nnc_net_init(&t.net, t.layers, n) != NNC_OK) abort();
+    scatter(t->dtype, (char *)t->params + t->net.n_params * item, t->net.n_state, 0.2, 1.2, 5);
+}
+
+/* A network of these layers, with data. */
+static inline course course_of(nnc_dtype dtype, nnc_loss loss, const nnc_layer *layers,
+                               size_t n_layers, size_t m, size_t epochs)
+{
+    course t = {.dtype = dtype, .m = m, .n_in = layers[0].n_in, .epochs = epochs};
+    if (n_layers > MOST_LAYERS) abort();
+    memcpy(t.layers, layers, n_layers * sizeof *layers);
+    t.n_out = layers[n_layers - 1].n_out;
+    if (nnc_net_init(&t.net, t.layers, n_layers) != NNC_OK) abort();
     t.x = room(dtype, t.n_in * m);
     t.y = room(dtype, t.n_out * m);
-    t.params = room(dtype, t.net.n_params);
-    t.trained = room(dtype, t.net.n_params);
+    t.params = room(dtype, block_of(&t));
+    t.trained = room(dtype, block_of(&t));
     t.state = room(dtype, 2 * t.net.n_params);
     t.cost = room(NNC_F64, epochs);
     t.accuracy = room(NNC_F64, epochs);
@@ -53,13 +67,7 @@ static inline course make_course(nnc_dtype dtype, nnc_loss loss, const size_t *s
         scatter(dtype, t.y, t.n_out * m, -1, 1, m + 1);
     for (size_t j = 0; loss == NNC_LOSS_CCE && j < m; j++) /* the first is a sample's class */
         for (size_t i = 0; i < t.n_out; i++) set(dtype, t.y, j * t.n_out + i, i == j * 7 % t.n_out);
-    for (size_t l = 0; l < n; l++) {
-        const nnc_layer *layer = &t.layers[l];
-        size_t end = l + 1 < n ? t.layers[l + 1].w : t.net.n_params;
-        double most = 1.5 / sqrt((double)layer->n_in);
-        char *w = (char *)t.params + layer->w * nnc_dtype_size(dtype);
-        scatter(dtype, w, end - layer->w, -most, most, m + l);
-    }
+    scatter_parameters(&t);
     t.stepper = (nnc_stepper){.optimizer = NNC_OPTIMIZER_SGD,
                               .learning_rate = loss == NNC_LOSS_SSE ? 0.002 : 0.1,
                               .beta_1 = 0.9,
@@ -78,6 +86,23 @@ static inline course make_course(nnc_dtype dtype, nnc_loss loss, const size_t *s
                               .batch = 32,
                               .n_threads = 1};
     return t;
+}
+
+/* Layers of sizes[0] - sizes[1] - … - 0; the last one has the activation `last`, those before relu
+ * and sigmoid in turn. */
+static inline course make_course(nnc_dtype dtype, nnc_loss loss, const size_t *sizes,
+                                 nnc_activation last, bool bias, size_t m, size_t epochs)
+{
+    nnc_layer layers[MOST_LAYERS];
+    size_t n = 0;
+    for (; sizes[n + 1] > 0; n++) {
+        nnc_activation f = n % 2 ? NNC_ACT_SIGMOID : NNC_ACT_RELU;
+        layers[n] = (nnc_layer){.n_in = sizes[n],
+                                .n_out = sizes[n + 1],
+                                .activation = sizes[n + 2] ? f : last,
+                                .has_bias = bias};
+    }
+    return course_of(dtype, loss, layers, n, m, epochs);
 }
 
 static inline void use_adam(course *t)
@@ -113,7 +138,7 @@ static inline nnc_status fit_on(course *t)
 static inline nnc_status fit(course *t)
 {
     size_t item = nnc_dtype_size(t->dtype);
-    memcpy(t->trained, t->params, t->net.n_params * item);
+    memcpy(t->trained, t->params, block_of(t) * item);
     memset(t->state, 0, 2 * t->net.n_params * item);
     memset(t->cost, 0, t->epochs * sizeof *t->cost);
     memset(t->accuracy, 0, t->epochs * sizeof *t->accuracy);

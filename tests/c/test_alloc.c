@@ -7,6 +7,7 @@
 #include "course.h"
 #include "lesson.h"
 #include "nnc.h"
+#include "plain.h"
 #include "reference.h"
 #include "test.h"
 
@@ -139,20 +140,19 @@ TEST(refused_memory_is_reported_and_nothing_written)
 static const size_t small[] = {4, 6, 2, 0, 0}, broad[] = {64, 300, 200, 2, 0, 0};
 
 /* Without memory nnc_fit, nnc_predict and their kin leave everything as it was. */
-static void check_batches(const size_t *sizes, nnc_optimizer optimizer, size_t threads)
+static void check_batches(course t, nnc_optimizer optimizer, size_t threads)
 {
-    course t = make_course(NNC_F64, NNC_LOSS_BCE, sizes, NNC_ACT_SIGMOID, true, 300, 2);
     nnc_monitor none = {.every = 0};
     nnc_predictor *predictor;
-    void *y = room(NNC_F64, 2 * 300), *zeros = room(NNC_F64, 2 * t.net.n_params);
+    void *y = room(NNC_F64, t.n_out * 300), *zeros = room(NNC_F64, 2 * t.net.n_params + 100);
     if (optimizer == NNC_OPTIMIZER_ADAM) use_adam(&t);
     t.fitting.batch = 200;
     t.fitting.n_threads = threads;
     t.shuffled = true;
     size_t used = blocks_in_use();
     for (heap.fail_at = 0;; heap.fail_at++) {
-        CASE("width %zu optimizer %d threads %zu allocation %zu", sizes[1], optimizer, threads,
-             heap.fail_at);
+        CASE("params %zu optimizer %d threads %zu allocation %zu", t.net.n_params, optimizer,
+             threads, heap.fail_at);
         heap.asked = 0;
         nnc_status status = fit(&t);
         CHECK(blocks_in_use() == used);
@@ -163,7 +163,7 @@ static void check_batches(const size_t *sizes, nnc_optimizer optimizer, size_t t
         nnc_rng fresh;
         nnc_rng_seed(&fresh, 11);
         CHECK(status == NNC_ERR_MEMORY && t.done == 0 && t.stepper.steps == 0);
-        CHECK(same(NNC_F64, t.params, t.trained, t.net.n_params));
+        CHECK(same(NNC_F64, t.params, t.trained, block_of(&t)));
         CHECK(same(NNC_F64, zeros, t.state, 2 * t.net.n_params));
         CHECK(t.cost[0] == 0 && t.accuracy[0] == 0);
         CHECK(memcmp(fresh.state, t.rng.state, sizeof fresh.state) == 0);
@@ -187,12 +187,22 @@ static void check_batches(const size_t *sizes, nnc_optimizer optimizer, size_t t
     free_course(&t);
 }
 
+static course dense_course(const size_t *sizes)
+{
+    return make_course(NNC_F64, NNC_LOSS_BCE, sizes, NNC_ACT_SIGMOID, true, 300, 2);
+}
+
 TEST(batches_without_memory)
 {
     for (int optimizer = 0; optimizer < NNC_OPTIMIZER_COUNT; optimizer++) {
-        check_batches(small, (nnc_optimizer)optimizer, 1);
-        check_batches(broad, (nnc_optimizer)optimizer, 1);
-        check_batches(broad, (nnc_optimizer)optimizer, 4);
+        check_batches(dense_course(small), (nnc_optimizer)optimizer, 1);
+        check_batches(dense_course(broad), (nnc_optimizer)optimizer, 1);
+        check_batches(dense_course(broad), (nnc_optimizer)optimizer, 4);
+        for (size_t order = 0; order < ORDERS; order++)
+            check_batches(small_course(order, NNC_F64, NNC_ACT_RELU, 300, 2),
+                          (nnc_optimizer)optimizer, 1);
+        check_batches(wide_course(NNC_F64, false, 300, 2), (nnc_optimizer)optimizer, 1);
+        check_batches(wide_course(NNC_F64, true, 300, 2), (nnc_optimizer)optimizer, 4);
     }
     CHECK(nnc_shutdown_threads());
     CHECK(blocks_in_use() == 0);

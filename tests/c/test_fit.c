@@ -278,7 +278,7 @@ typedef struct {
 } watcher;
 
 static nnc_status watch(void *context, size_t epoch, double cost, double accuracy,
-                        const void *params)
+                        void *params)
 {
     watcher *w = context;
     w->calls++;
@@ -344,7 +344,7 @@ static nnc_status stop(void *context, size_t epoch, double cost)
 }
 
 static nnc_status count_after(void *context, size_t epoch, double cost, double accuracy,
-                              const void *params)
+                              void *params)
 {
     (void)epoch, (void)cost, (void)accuracy, (void)params;
     ((stopper *)context)->called_after += ((stopper *)context)->stopped;

@@ -59,7 +59,7 @@ static void set_mode(fpmode mode)
 static fpmode seen_by_monitor;
 
 static nnc_status look(void *context, size_t epoch, double cost, double accuracy,
-                       const void *params)
+                       void *params)
 {
     (void)context, (void)epoch, (void)cost, (void)accuracy, (void)params;
     seen_by_monitor = mode_now();

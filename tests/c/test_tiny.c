@@ -36,7 +36,7 @@ typedef struct {
 } witness;
 
 static nnc_status watch(void *context, size_t epoch, double cost, double accuracy,
-                        const void *params)
+                        void *params)
 {
     witness *w = context;
     if (w->calls == MOST_CALLS) return NNC_STOPPED;
@@ -288,7 +288,7 @@ static nnc_status poll(void *context, size_t epoch, double cost)
 }
 
 static nnc_status count(void *context, size_t epoch, double cost, double accuracy,
-                        const void *params)
+                        void *params)
 {
     (void)epoch, (void)cost, (void)accuracy, (void)params;
     poller *p = context;

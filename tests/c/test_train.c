@@ -301,7 +301,7 @@ typedef struct {
 } watcher;
 
 static nnc_status watch(void *context, size_t epoch, double cost, double accuracy,
-                        const void *params)
+                        void *params)
 {
     watcher *w = context;
     w->calls++;
@@ -391,7 +391,7 @@ static nnc_status stop_once(void *context, size_t epoch, double cost)
 }
 
 static nnc_status count_after(void *context, size_t epoch, double cost, double accuracy,
-                              const void *params)
+                              void *params)
 {
     (void)epoch, (void)cost, (void)accuracy, (void)params;
     order *o = context;
