@@ -136,6 +136,7 @@ def refuse_name(name: str, value: object, known: Iterable[str]) -> NoReturn:
     if isinstance(value, str):
         plain = value.lower().replace("-", "_").replace(" ", "_")
         near = difflib.get_close_matches(plain, names, n=1, cutoff=0.6)
+        near = near or [name for name in names if plain and name.startswith(plain)]
         hint = f"; did you mean {near[0]!r}?" if near else ""
         error: type[Exception] = ValueError
     else:

@@ -174,11 +174,11 @@ class VarianceScaling(Initializer):
     def draw(self, random: Random, shape: tuple[int, int]) -> Array:
         """Return numbers in row-major order."""
         n_out, n_in = shape
-        variance = self.scale / (n_in if self.fan == "in" else (n_in + n_out) / 2)
+        fan = n_in if self.fan == "in" else (n_in + n_out) / 2
         if self.uniform:
-            limit = math.sqrt(3 * variance)
+            limit = math.sqrt(3 * self.scale / fan)
             return random.uniform(-limit, limit, shape)
-        return math.sqrt(variance) / TRUNCATED_STD * _truncated_normal(random, shape)
+        return math.sqrt(self.scale / fan) / TRUNCATED_STD * _truncated_normal(random, shape)
 
 
 def _truncated_normal(random: Random, shape: tuple[int, int]) -> Array:
@@ -271,6 +271,10 @@ KINDS: dict[str, type[Initializer]] = {
     )
 }  # fmt: skip
 
+# Keras' names.
+ALIASES = {"random_normal": "normal", "random_uniform": "uniform"}
+NAMES: dict[str, type[Initializer]] = KINDS | {a: KINDS[kind] for a, kind in ALIASES.items()}
+
 
 def resolve(initializer: object, name: str = "initializer") -> Initializer:
     """Return the initializer that a name or an instance means.
@@ -292,9 +296,9 @@ def resolve(initializer: object, name: str = "initializer") -> Initializer:
     ValueError, TypeError
         For an unknown name, with the known ones; for anything else.
     """
-    found = _specs.resolve(name, initializer, Initializer, KINDS)
+    found = _specs.resolve(name, initializer, Initializer, NAMES)
     if found is None:
-        _specs.refuse_name(name, initializer, KINDS)
+        _specs.refuse_name(name, initializer, NAMES)
     return found
 
 
