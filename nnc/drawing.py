@@ -119,7 +119,7 @@ def network_svg(
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" role="img" '
         f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}">',
-        f"<title>{_text(_sentence(specs, input_dim))}</title>",
+        f"<title>{html.escape(_sentence(specs, input_dim))}</title>",
         _style(name, dark),
         f'<rect class="panel" x="0.5" y="0.5" width="{_n(width - 1)}" height="{_n(height - 1)}" '
         'rx="8"/>',
@@ -244,7 +244,7 @@ def _straight(before: _Column, pill: _Column, middle: float) -> str:
 def _column(column: _Column, middle: float, bottom: float) -> list[str]:
     """Return the shapes and labels of a column."""
     x = column.x
-    parts = [f"<g><title>{_text(_describe(column))}</title>"]
+    parts = [f"<g><title>{html.escape(_describe(column))}</title>"]
     if column.kind == "gap":
         parts += [_dot(x + (k - 1) * 9, middle) for k in range(ELLIPSIS)]
         count, _, words = column.title.partition(" ")
@@ -261,7 +261,7 @@ def _column(column: _Column, middle: float, bottom: float) -> list[str]:
         )
         parts.append(
             f'<text class="faint" transform="translate({_n(x + 4)} {_n(middle)}) rotate(-90)">'
-            f"{_text(_bar_text(column))}</text>"
+            f"{html.escape(_bar_text(column))}</text>"
         )
         return [*parts, "</g>"]
     places = column.places()
@@ -320,7 +320,8 @@ def _dot(x: float, y: float) -> str:
 
 
 def _label(x: float, y: float, style: str, text: str) -> str:
-    return f'<text class="{style}" x="{_n(x)}" y="{_n(y)}">{_text(text)}</text>' if text else ""
+    escaped = html.escape(text)
+    return f'<text class="{style}" x="{_n(x)}" y="{_n(y)}">{escaped}</text>' if text else ""
 
 
 def _legend(height: float) -> str:
@@ -361,15 +362,6 @@ def _colours(name: str, shade: int) -> str:
     for role in ("input", "hidden", "output"):
         rules[f".{role}"] = f"fill:{colour[role]};stroke:{colour['ink']};stroke-width:1.2"
     return "".join(f".{name} {selector}{{{rule}}}" for selector, rule in rules.items())
-
-
-def _text(text: str) -> str:
-    """Return text for XML, without the characters that it cannot hold."""
-    legal = "".join(
-        c if c >= " " and not 0xD800 <= ord(c) < 0xE000 and c not in "\ufffe\uffff" else "\ufffd"
-        for c in text
-    )
-    return html.escape(legal)
 
 
 def _short(name: str) -> str:

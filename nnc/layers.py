@@ -65,9 +65,14 @@ class Layer(_specs.Spec):
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        if self.name is not None and (not isinstance(self.name, str) or not self.name.strip()):
-            kind = TypeError if not isinstance(self.name, str) else ValueError
-            raise kind(f"{self._where('name')}: expected a name or None, got {self.name!r}")
+        if self.name is None:
+            return
+        if not isinstance(self.name, str):
+            raise TypeError(f"{self._where('name')}: expected a name or None, got {self.name!r}")
+        if not (self.name.strip() and self.name.isprintable()):
+            raise ValueError(
+                f"{self._where('name')}: expected printable characters, got {self.name!r}"
+            )
 
 
 @dataclass(frozen=True)
