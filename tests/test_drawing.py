@@ -205,7 +205,7 @@ def test_contrast(shade):
         return (pair[1] + 0.05) / (pair[0] + 0.05)
 
     assert min(contrast("ink"), contrast("faint")) >= 4.5
-    bar = luminance(drawing.COLOURS["pill"][shade]) @ weights
+    bar = luminance(drawing.COLOURS["bar"][shade]) @ weights
     assert contrast("faint", bar) >= 4.5
     assert min(contrast("positive"), contrast("negative")) >= 3
 
