@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import html
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +47,7 @@ COLOURS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class _Column:
+class _Column(NamedTuple):
     """What stands in one vertical line: units, the bar of a layer without any, or left-out layers.
 
     `spec` is None for the inputs.
@@ -186,7 +184,7 @@ def _place(columns: list[_Column]) -> list[_Column]:
     placed = []
     for column, distance in zip(columns, [0.0, *gaps], strict=True):
         x += distance * gap_width
-        placed.append(dataclasses.replace(column, x=x))
+        placed.append(column._replace(x=x))
     return placed
 
 

@@ -14,15 +14,16 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from nnc import _specs
 from nnc._arguments import Array, read_seed
+from nnc._specs import frozen
 
-Random: TypeAlias = np.random.Generator | np.random.RandomState
+if TYPE_CHECKING:  # numpy.random is slow to import, and not needed before the first numbers
+    Random: TypeAlias = np.random.Generator | np.random.RandomState
 
 # The standard deviation of a standard normal number that is drawn again while beyond 2: with
 # phi and Phi the density and the distribution function, sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)).
@@ -70,7 +71,7 @@ def read_random(seed: Any, name: str = "seed") -> Random:
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class Initializer(_specs.Spec):
     """The base of all initializers.
 
@@ -87,7 +88,7 @@ class Initializer(_specs.Spec):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@frozen
 class Zeros(Initializer):
     """All 0, Keras' default for biases."""
 
@@ -98,7 +99,7 @@ class Zeros(Initializer):
         return np.zeros(shape)
 
 
-@dataclass(frozen=True)
+@frozen
 class Ones(Initializer):
     """All 1."""
 
@@ -109,7 +110,7 @@ class Ones(Initializer):
         return np.ones(shape)
 
 
-@dataclass(frozen=True)
+@frozen
 class Normal(Initializer):
     """Normal numbers around 0: stddev * standard_normal, Keras' RandomNormal."""
 
@@ -125,7 +126,7 @@ class Normal(Initializer):
         return self.stddev * random.standard_normal(shape)
 
 
-@dataclass(frozen=True)
+@frozen
 class Tutorial(Normal):
     """The tutorial's start for weights and biases: 0.1 * randn."""
 
@@ -133,7 +134,7 @@ class Tutorial(Normal):
     kind: ClassVar[str] = "tutorial"
 
 
-@dataclass(frozen=True)
+@frozen
 class Uniform(Initializer):
     """Uniform numbers between -limit and limit, Keras' RandomUniform."""
 
@@ -149,7 +150,7 @@ class Uniform(Initializer):
         return random.uniform(-self.limit, self.limit, shape)
 
 
-@dataclass(frozen=True)
+@frozen
 class VarianceScaling(Initializer):
     """Numbers whose variance is scale / fan: what Glorot, He and LeCun have in common.
 
@@ -191,7 +192,7 @@ def _truncated_normal(random: Random, shape: tuple[int, int]) -> Array:
     return values.reshape(shape)
 
 
-@dataclass(frozen=True)
+@frozen
 class GlorotUniform(VarianceScaling):
     """Uniform, limit sqrt(6 / (n_in + n_out)): Keras' default for weights."""
 
@@ -199,7 +200,7 @@ class GlorotUniform(VarianceScaling):
     scale, fan, uniform = 1.0, "average", True
 
 
-@dataclass(frozen=True)
+@frozen
 class GlorotNormal(VarianceScaling):
     """Truncated normal, standard deviation sqrt(2 / (n_in + n_out))."""
 
@@ -207,7 +208,7 @@ class GlorotNormal(VarianceScaling):
     scale, fan, uniform = 1.0, "average", False
 
 
-@dataclass(frozen=True)
+@frozen
 class HeUniform(VarianceScaling):
     """Uniform, limit sqrt(6 / n_in): for relu and its kin."""
 
@@ -215,7 +216,7 @@ class HeUniform(VarianceScaling):
     scale, fan, uniform = 2.0, "in", True
 
 
-@dataclass(frozen=True)
+@frozen
 class HeNormal(VarianceScaling):
     """Truncated normal, standard deviation sqrt(2 / n_in): for relu and its kin."""
 
@@ -223,7 +224,7 @@ class HeNormal(VarianceScaling):
     scale, fan, uniform = 2.0, "in", False
 
 
-@dataclass(frozen=True)
+@frozen
 class LecunUniform(VarianceScaling):
     """Uniform, limit sqrt(3 / n_in)."""
 
@@ -231,7 +232,7 @@ class LecunUniform(VarianceScaling):
     scale, fan, uniform = 1.0, "in", True
 
 
-@dataclass(frozen=True)
+@frozen
 class LecunNormal(VarianceScaling):
     """Truncated normal, standard deviation sqrt(1 / n_in): for selu."""
 
@@ -239,7 +240,7 @@ class LecunNormal(VarianceScaling):
     scale, fan, uniform = 1.0, "in", False
 
 
-@dataclass(frozen=True)
+@frozen
 class Orthogonal(Initializer):
     """gain times a matrix whose rows, or columns where they are fewer, are orthonormal.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar, NamedTuple
 
 from nnc import _specs, initializers
 from nnc._arguments import Array, read_architecture
+from nnc._specs import frozen
 from nnc.initializers import Initializer
 
 ACTIVATIONS = (
@@ -50,7 +51,7 @@ def read_activation(name: str, value: object) -> str:
     return ALIASES.get(value, value)
 
 
-@dataclass(frozen=True)
+@frozen
 class Layer(_specs.Spec):
     """The base of all layers.
 
@@ -75,7 +76,7 @@ class Layer(_specs.Spec):
             )
 
 
-@dataclass(frozen=True)
+@frozen
 class Dense(Layer):
     """A fully connected layer: activation(W x + b).
 
@@ -134,7 +135,7 @@ class Dense(Layer):
             self._read_number("max_norm", _specs.POSITIVE)
 
 
-@dataclass(frozen=True)
+@frozen
 class Dropout(Layer):
     """While training, each element is 0 with probability `rate`, or else divided by 1 - rate.
 
@@ -155,7 +156,7 @@ class Dropout(Layer):
         self._read_number("rate", _specs.FRACTION)
 
 
-@dataclass(frozen=True)
+@frozen
 class LayerNorm(Layer):
     """Each sample's features: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
 
@@ -181,7 +182,7 @@ class LayerNorm(Layer):
         self._read_flag("trainable")
 
 
-@dataclass(frozen=True)
+@frozen
 class BatchNorm(Layer):
     """Each feature over the samples of a batch, normalised as in `LayerNorm`.
 
@@ -214,14 +215,14 @@ class BatchNorm(Layer):
         self._read_flag("trainable")
 
 
-@dataclass(frozen=True)
+@frozen
 class Flatten(Layer):
     """All features of a sample in one row, in row-major order."""
 
     kind: ClassVar[str] = "flatten"
 
 
-@dataclass(frozen=True)
+@frozen
 class Reshape(Layer):
     """The same features in another shape.
 

@@ -7,18 +7,19 @@ engine, which knows them by `engine_name` and one `parameter`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from nnc import _specs
 from nnc._arguments import Array
-from nnc.layers import ACTIVATIONS
-from nnc.layers import OUTPUT_ONLY as CLASSES
+from nnc._specs import frozen
+from nnc.layers import ACTIVATIONS, OUTPUT_ONLY
 
 # (y_true, y_pred) -> (loss, gradient by y_pred), for the rows of one batch.
 Function: TypeAlias = Callable[[Array, Array], tuple[float, Array]]
 
-# Outputs that lie between 0 and 1, those that are above 0, and those of either sign.
+# Outputs that share a probability of 1 among them, that lie between 0 and 1, that are above 0, and
+# that may have either sign.
+CLASSES = OUTPUT_ONLY
 PROBABILITIES = ("sigmoid", "hard_sigmoid")
 POSITIVE = ("exponential", "softplus")
 SIGNED = (
@@ -28,7 +29,7 @@ SIGNED = (
 ELEMENTWISE = tuple(name for name in ACTIVATIONS if name not in CLASSES)
 
 
-@dataclass(frozen=True)
+@frozen
 class Loss(_specs.Spec):
     """The base of all losses.
 
@@ -62,7 +63,7 @@ class Loss(_specs.Spec):
         return 0.0
 
 
-@dataclass(frozen=True)
+@frozen
 class MeanSquaredError(Loss):
     """Mean of (y_hat - y)^2, over samples and outputs."""
 
@@ -70,7 +71,7 @@ class MeanSquaredError(Loss):
     engine_name: ClassVar[str] = "mean_squared_error"
 
 
-@dataclass(frozen=True)
+@frozen
 class SumOfSquares(Loss):
     """Sum of (y_hat - y)^2, over samples and outputs: the loss of the tutorial's first chapter."""
 
@@ -78,7 +79,7 @@ class SumOfSquares(Loss):
     engine_name: ClassVar[str] = "sum_of_squares"
 
 
-@dataclass(frozen=True)
+@frozen
 class MeanAbsoluteError(Loss):
     """Mean of abs(y_hat - y), over samples and outputs."""
 
@@ -86,7 +87,7 @@ class MeanAbsoluteError(Loss):
     engine_name: ClassVar[str] = "mean_absolute_error"
 
 
-@dataclass(frozen=True)
+@frozen
 class Huber(Loss):
     """Half the squared error up to delta, and linear beyond: delta * (abs(error) - delta / 2).
 
@@ -110,7 +111,7 @@ class Huber(Loss):
         return self.delta
 
 
-@dataclass(frozen=True)
+@frozen
 class Quantile(Loss):
     """The pinball loss, which the q-th quantile makes least: max(q e, (q - 1) e), e = y - y_hat.
 
@@ -134,7 +135,7 @@ class Quantile(Loss):
         return self.q
 
 
-@dataclass(frozen=True)
+@frozen
 class Poisson(Loss):
     """Mean of y_hat - y log(y_hat), for counts y and expected counts y_hat."""
 
@@ -143,7 +144,7 @@ class Poisson(Loss):
     activations: ClassVar[tuple[str, ...]] = POSITIVE
 
 
-@dataclass(frozen=True)
+@frozen
 class BinaryCrossEntropy(Loss):
     """Cross-entropy of yes-or-no outputs: mean over samples, sum over outputs.
 
@@ -168,7 +169,7 @@ class BinaryCrossEntropy(Loss):
         return self.label_smoothing
 
 
-@dataclass(frozen=True)
+@frozen
 class CategoricalCrossEntropy(Loss):
     """Cross-entropy of one class among several; labels are rows with a probability per class.
 
@@ -193,7 +194,7 @@ class CategoricalCrossEntropy(Loss):
         return self.label_smoothing
 
 
-@dataclass(frozen=True)
+@frozen
 class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     """`CategoricalCrossEntropy` where labels are the numbers of classes, from 0."""
 
@@ -201,7 +202,7 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     classes: ClassVar[bool] = True
 
 
-@dataclass(frozen=True)
+@frozen
 class BinaryFocal(Loss):
     """Binary cross-entropy times (1 - p)^gamma, where p is the probability of the right answer.
 
@@ -215,8 +216,8 @@ class BinaryFocal(Loss):
     """
 
     gamma: float = 2.0
-    kind: ClassVar[str] = "binary_focal"
-    engine_name: ClassVar[str] = "binary_focal"
+    kind: ClassVar[str] = "binary_focal_cross_entropy"
+    engine_name: ClassVar[str] = "binary_focal_cross_entropy"
     activations: ClassVar[tuple[str, ...]] = ("sigmoid",)
 
     def __post_init__(self) -> None:
@@ -229,7 +230,7 @@ class BinaryFocal(Loss):
         return self.gamma
 
 
-@dataclass(frozen=True)
+@frozen
 class Hinge(Loss):
     """Mean of max(0, 1 - y y_hat), for labels y of -1 and 1."""
 
@@ -238,7 +239,7 @@ class Hinge(Loss):
     activations: ClassVar[tuple[str, ...]] = SIGNED
 
 
-@dataclass(frozen=True)
+@frozen
 class Custom(Loss):
     """A function in Python.
 
@@ -278,7 +279,8 @@ ALIASES = {
     "binary_crossentropy": "binary_cross_entropy",
     "categorical_crossentropy": "categorical_cross_entropy",
     "sparse_categorical_crossentropy": "sparse_categorical_cross_entropy",
-    "binary_focal_crossentropy": "binary_focal",
+    "binary_focal": "binary_focal_cross_entropy",
+    "binary_focal_crossentropy": "binary_focal_cross_entropy",
 }
 NAMES: dict[str, type[Loss]] = KINDS | {alias: KINDS[kind] for alias, kind in ALIASES.items()}
 

@@ -7,16 +7,17 @@ in the engine, which knows them by `engine_name` and the numbers of `numbers()`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, fields
 from typing import Any, ClassVar, TypeAlias
 
 from nnc import _specs
+from nnc._specs import frozen
 
 # A number, or what gives one for each epoch: a schedule, or any function of the epoch.
 Rate: TypeAlias = float | Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Optimizer(_specs.Spec):
     """The base of all optimizers.
 
@@ -43,7 +44,7 @@ class Optimizer(_specs.Spec):
         }
 
 
-@dataclass(frozen=True)
+@frozen
 class Gradient(Optimizer):
     """The base of those that step along gradients of batches.
 
@@ -84,7 +85,7 @@ class Gradient(Optimizer):
             self._read_number("epsilon", _specs.POSITIVE)
 
 
-@dataclass(frozen=True)
+@frozen
 class SGD(Gradient):
     """Gradient descent, with momentum where asked: v = momentum v - learning_rate g; p += v.
 
@@ -120,7 +121,7 @@ class SGD(Gradient):
         return "momentum" if self.momentum else "sgd"
 
 
-@dataclass(frozen=True)
+@frozen
 class Adagrad(Gradient):
     """Duchi, Hazan and Singer (2011): each step divided by the root of the sum of g^2 so far.
 
@@ -139,7 +140,7 @@ class Adagrad(Gradient):
     kind: ClassVar[str] = "adagrad"
 
 
-@dataclass(frozen=True)
+@frozen
 class RMSprop(Gradient):
     """Tieleman and Hinton (2012): each step divided by the root of a running mean of g^2.
 
@@ -162,7 +163,7 @@ class RMSprop(Gradient):
     kind: ClassVar[str] = "rmsprop"
 
 
-@dataclass(frozen=True)
+@frozen
 class Adam(Gradient):
     """Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
 
@@ -199,7 +200,7 @@ class Adam(Gradient):
         return "amsgrad" if self.amsgrad else "adam"
 
 
-@dataclass(frozen=True)
+@frozen
 class AdamW(Adam):
     """`Adam` with a weight decay of its own, Keras' default (PyTorch's is 0.01).
 
@@ -211,7 +212,7 @@ class AdamW(Adam):
     kind: ClassVar[str] = "adamw"
 
 
-@dataclass(frozen=True)
+@frozen
 class NAdam(Gradient):
     """Dozat, "Incorporating Nesterov momentum into Adam" (2016).
 
@@ -232,7 +233,7 @@ class NAdam(Gradient):
     kind: ClassVar[str] = "nadam"
 
 
-@dataclass(frozen=True)
+@frozen
 class Lion(Gradient):
     """Chen et al., "Symbolic discovery of optimization algorithms" (2023): steps of one length.
 
@@ -251,7 +252,7 @@ class Lion(Gradient):
     kind: ClassVar[str] = "lion"
 
 
-@dataclass(frozen=True)
+@frozen
 class Rprop(Gradient):
     """Riedmiller and Braun (1993): each parameter has a step of its own, led by signs of g alone.
 
@@ -269,7 +270,7 @@ class Rprop(Gradient):
     full_batch: ClassVar[bool] = True
 
 
-@dataclass(frozen=True)
+@frozen
 class LBFGS(Optimizer):
     """Limited-memory BFGS with a line search, for full batches of small problems.
 
@@ -303,7 +304,7 @@ class LBFGS(Optimizer):
         self._read_number("tolerance_change", _specs.NOT_NEGATIVE)
 
 
-@dataclass(frozen=True)
+@frozen
 class LevenbergMarquardt(Optimizer):
     """Damped Gauss-Newton steps, for squared errors on full batches of very small networks.
 

@@ -4,6 +4,8 @@ import copy
 import dataclasses
 import json
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -261,3 +263,24 @@ def test_initial_parameters(dtype):
     assert (params["gamma2"] == 1).all()
     assert not params["beta2"].any()
     assert not params["b3"].any()
+
+
+def test_specs_do_not_change():
+    layer = Dense(3)
+    for change in (
+        lambda: setattr(layer, "units", 4),
+        lambda: setattr(layer, "unit", 4),
+        lambda: delattr(layer, "units"),
+    ):
+        with pytest.raises(dataclasses.FrozenInstanceError, match="cannot"):
+            change()
+    assert layer == Dense(3) != Dense(4)
+    assert dataclasses.replace(layer, units=5) == Dense(5)
+    assert initializers.GlorotUniform() != initializers.GlorotNormal()
+
+
+def test_specs_import_little():
+    code = "import sys, nnc.layers, nnc.losses, nnc.optimizers; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy.random", "difflib", "nnc.drawing"} & set(found)

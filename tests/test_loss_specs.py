@@ -62,7 +62,7 @@ def test_plain_dicts_and_back(loss):
         ("binary_crossentropy", "binary_cross_entropy"),
         ("categorical_crossentropy", "categorical_cross_entropy"),
         ("sparse_categorical_crossentropy", "sparse_categorical_cross_entropy"),
-        ("binary_focal_crossentropy", "binary_focal"),
+        ("binary_focal_crossentropy", "binary_focal_cross_entropy"),
         ("hinge", "hinge"),
     ],
 )
@@ -75,7 +75,7 @@ def test_what_the_engine_gets():
     for loss, name, parameter, smoothing, classes in (
         (Huber(2), "huber", 2.0, 0.0, False),
         (Quantile(0.9), "quantile", 0.9, 0.0, False),
-        (BinaryFocal(1), "binary_focal", 1.0, 0.0, False),
+        (BinaryFocal(1), "binary_focal_cross_entropy", 1.0, 0.0, False),
         (MeanSquaredError(), "mean_squared_error", 0.0, 0.0, False),
         (BinaryCrossEntropy(0.1), "binary_cross_entropy", 0.0, 0.1, False),
         (CategoricalCrossEntropy(0.1), "categorical_cross_entropy", 0.0, 0.1, False),

@@ -68,7 +68,7 @@ def test_defaults_of_optimizers(keras, name, keras_name):
         ("categorical_crossentropy", "categorical_crossentropy", "categorical_cross_entropy"),
         ("sparse_categorical_crossentropy", "sparse_categorical_crossentropy",
          "sparse_categorical_cross_entropy"),
-        ("binary_focal_crossentropy", "binary_focal_crossentropy", "binary_focal"),
+        ("binary_focal_crossentropy", "binary_focal_crossentropy", "binary_focal_cross_entropy"),
     ],
 )  # fmt: skip
 def test_keras_spellings_of_losses(keras, alias, keras_name, kind):
