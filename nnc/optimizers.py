@@ -271,79 +271,121 @@ class Rprop(Gradient):
 
 
 @frozen
-class LBFGS(Optimizer):
-    """Limited-memory BFGS with a line search, for full batches of small problems.
-
-    Nocedal and Wright, "Numerical optimization" (2006), algorithm 7.5.
+class Minimizer(Optimizer):
+    """The base of those that minimize the loss of all samples, with no learning rate.
 
     Attributes
     ----------
-    max_iter : int
-        Iterations at most.
+    max_iter, max_evaluations : int
+        Iterations, and evaluations of the loss, at most.
+    gradient_tolerance : float
+        It stops where no element of the gradient is greater.
+    decrease_tolerance : float
+        It stops where a step lowers the loss by at most this part of it; 0: never.
+    """
+
+    full_batch: ClassVar[bool] = True
+
+    max_iter: int = 200
+    _: KW_ONLY
+    max_evaluations: int = 15_000
+    gradient_tolerance: float = 1e-5
+    decrease_tolerance: float = 2.2e-9
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        self._read_index("max_iter", 0)
+        self._read_index("max_evaluations", 1)
+        self._read_number("gradient_tolerance", _specs.NOT_NEGATIVE)
+        self._read_number("decrease_tolerance", _specs.NOT_NEGATIVE)
+
+    def numbers(self) -> dict[str, float]:
+        """Return the engine's numbers that all minimizers know, by the engine's names."""
+        return {
+            "max_iter": self.max_iter,
+            "max_evaluations": self.max_evaluations,
+            "gradient_tolerance": self.gradient_tolerance,
+            "decrease_tolerance": self.decrease_tolerance,
+        }
+
+
+@frozen
+class LBFGS(Minimizer):
+    """Limited-memory BFGS with a line search, for full batches of small problems.
+
+    Nocedal and Wright, "Numerical optimization" (2006), algorithms 7.4 and 7.5. Limits and
+    tolerances are those of SciPy and scikit-learn.
+
+    Attributes
+    ----------
+    max_iter, max_evaluations : int
+        Iterations, and evaluations of the loss, at most.
     history : int
         The pairs of steps and changes of the gradient that it remembers.
-    tolerance : float
+    gradient_tolerance : float
         It stops where no element of the gradient is greater.
-    tolerance_change : float
-        It stops where the loss changes by less, relative to itself.
+    decrease_tolerance : float
+        It stops where a step lowers the loss by at most this part of it; 0: never.
     """
 
     max_iter: int = 200
     history: int = 10
-    _: KW_ONLY
-    tolerance: float = 1e-5
-    tolerance_change: float = 1e-9
     kind: ClassVar[str] = "lbfgs"
-    full_batch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        self._read_index("max_iter", 1)
+        super().__post_init__()
         self._read_index("history", 1)
-        self._read_number("tolerance", _specs.NOT_NEGATIVE)
-        self._read_number("tolerance_change", _specs.NOT_NEGATIVE)
+
+    def numbers(self) -> dict[str, float]:
+        """Return the engine's numbers that this optimizer knows, by the engine's names."""
+        return super().numbers() | {"history": self.history}
 
 
 @frozen
-class LevenbergMarquardt(Optimizer):
+class LevenbergMarquardt(Minimizer):
     """Damped Gauss-Newton steps, for squared errors on full batches of very small networks.
 
-    Hagan and Menhaj, "Training feedforward networks with the Marquardt algorithm" (1994). The
-    defaults are those of MATLAB's trainlm.
+    Hagan and Menhaj, "Training feedforward networks with the Marquardt algorithm" (1994).
 
     Attributes
     ----------
+    max_iter, max_evaluations : int
+        Iterations, and evaluations of the loss, at most.
     mu : float
         The damping at the start.
-    max_iter : int
-        Iterations at most.
-    mu_decrease, mu_increase : float
-        The damping is multiplied by the one after a step that lowers the loss, by the other after
-        one that does not, which is taken back.
+    mu_factor : float
+        The damping is divided by this after a step that lowers the loss, and multiplied after one
+        that does not, which is taken back.
     mu_max : float
         It stops where the damping is greater.
-    tolerance : float
+    gradient_tolerance : float
         It stops where no element of the gradient is greater.
+    decrease_tolerance : float
+        It stops where a step lowers the loss by at most this part of it; 0: never.
     """
 
+    max_iter: int = 200
     mu: float = 1e-3
-    max_iter: int = 1000
     _: KW_ONLY
-    mu_decrease: float = 0.1
-    mu_increase: float = 10.0
+    mu_factor: float = 10.0
     mu_max: float = 1e10
-    tolerance: float = 1e-7
     kind: ClassVar[str] = "levenberg_marquardt"
-    full_batch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the fields."""
+        super().__post_init__()
         self._read_number("mu", _specs.POSITIVE)
-        self._read_index("max_iter", 1)
-        self._read_number("mu_decrease", _specs.BETWEEN_0_AND_1)
-        self._read_number("mu_increase", _specs.Limits(1.0, open_low=True))
-        self._read_number("mu_max", _specs.Limits(self.mu))
-        self._read_number("tolerance", _specs.NOT_NEGATIVE)
+        self._read_number("mu_factor", _specs.Limits(1.0, open_low=True))
+        self._read_number("mu_max", _specs.Limits(self.mu, 1e300))
+
+    def numbers(self) -> dict[str, float]:
+        """Return the engine's numbers that this optimizer knows, by the engine's names."""
+        return super().numbers() | {
+            "damping": self.mu,
+            "damping_factor": self.mu_factor,
+            "damping_most": self.mu_max,
+        }
 
 
 KINDS: dict[str, type[Optimizer]] = {

@@ -26,8 +26,8 @@ EACH = [cls() for cls in optimizers.KINDS.values()] + [
     SGD(0.1, 0.9, True, weight_decay=1e-4),
     Adam(1e-2, 0.8, 0.99, 1e-8, True, clip_norm=1, ema_decay=0.99),
     AdamW(weight_decay=0.01, clip_value=np.float32(0.5)),
-    LBFGS(5, 3, tolerance=0),
-    LevenbergMarquardt(1, 7, mu_max=1),
+    LBFGS(5, 3, gradient_tolerance=0),
+    LevenbergMarquardt(7, 1, mu_max=1),
 ]
 
 
@@ -73,8 +73,30 @@ def test_aliases():
         (NAdam(), "nadam", {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}),
         (Lion(), "lion", {"beta_1": 0.9, "beta_2": 0.99}),
         (Rprop(), "rprop", {}),
-        (LBFGS(), "lbfgs", {}),
-        (LevenbergMarquardt(), "levenberg_marquardt", {}),
+        (
+            LBFGS(5, 3, max_evaluations=9),
+            "lbfgs",
+            {
+                "max_iter": 5,
+                "history": 3,
+                "max_evaluations": 9,
+                "gradient_tolerance": 1e-5,
+                "decrease_tolerance": 2.2e-9,
+            },
+        ),
+        (
+            LevenbergMarquardt(5, 2, mu_factor=3, mu_max=4),
+            "levenberg_marquardt",
+            {
+                "max_iter": 5,
+                "max_evaluations": 15000,
+                "gradient_tolerance": 1e-5,
+                "decrease_tolerance": 2.2e-9,
+                "damping": 2.0,
+                "damping_factor": 3.0,
+                "damping_most": 4.0,
+            },
+        ),
     ],
     ids=repr,
 )
@@ -139,13 +161,14 @@ def test_common_options(cls, name, bad):
         (lambda: Adam(epsilon=0), ValueError, r"Adam\(epsilon\): .*above 0, got 0"),
         (lambda: Adam(amsgrad="no"), TypeError, r"Adam\(amsgrad\)"),
         (lambda: RMSprop(rho=2), ValueError, r"RMSprop\(rho\)"),
-        (lambda: LBFGS(0), ValueError, r"LBFGS\(max_iter\): expected at least 1, got 0"),
+        (lambda: LBFGS(-1), ValueError, r"LBFGS\(max_iter\): expected at least 0, got -1"),
         (lambda: LBFGS(history=1.0), TypeError, r"LBFGS\(history\): expected an integer"),
-        (lambda: LBFGS(tolerance=-1), ValueError, r"LBFGS\(tolerance\)"),
-        (lambda: LevenbergMarquardt(0), ValueError, r"LevenbergMarquardt\(mu\)"),
-        (lambda: LevenbergMarquardt(mu_increase=1), ValueError, r"mu_increase\): .*above 1, got 1"),
-        (lambda: LevenbergMarquardt(mu_decrease=1), ValueError, r"mu_decrease\): .*below 1, got 1"),
-        (lambda: LevenbergMarquardt(1, mu_max=0.5), ValueError, r"mu_max\): .*at least 1, got 0.5"),
+        (lambda: LBFGS(max_evaluations=0), ValueError, r"LBFGS\(max_evaluations\)"),
+        (lambda: LBFGS(gradient_tolerance=-1), ValueError, r"LBFGS\(gradient_tolerance\)"),
+        (lambda: LBFGS(decrease_tolerance=-1), ValueError, r"LBFGS\(decrease_tolerance\)"),
+        (lambda: LevenbergMarquardt(mu=0), ValueError, r"LevenbergMarquardt\(mu\)"),
+        (lambda: LevenbergMarquardt(mu_factor=1), ValueError, r"mu_factor\): .*above 1, got 1"),
+        (lambda: LevenbergMarquardt(mu=1, mu_max=0.5), ValueError, r"mu_max\): .*at least 1 .*0.5"),
     ],
 )
 def test_bad_input(make, error, message):
