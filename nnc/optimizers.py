@@ -1,4 +1,4 @@
-"""The optimizers, as data: their options, with defaults of Keras where it has the optimizer.
+"""The optimizers, as data: their options, with defaults of Keras where not said otherwise.
 
 An optimizer is a small frozen dataclass; `resolve` makes one of a name. The steps themselves are
 in the engine, which knows them by `engine_name` and the numbers of `numbers()`.
@@ -87,7 +87,10 @@ class Gradient(Optimizer):
 
 @frozen
 class SGD(Gradient):
-    """Gradient descent, with momentum where asked: v = momentum v - learning_rate g; p += v.
+    """Gradient descent, with momentum where asked: v = momentum v + g, p -= learning_rate v.
+
+    So does PyTorch. Keras keeps learning_rate v instead, which is the same as long as the learning
+    rate is.
 
     Attributes
     ----------
@@ -96,7 +99,7 @@ class SGD(Gradient):
     momentum : float
         At least 0, below 1.
     nesterov : bool
-        Nesterov's momentum: p += momentum v - learning_rate g, with the new v.
+        Nesterov's momentum: p -= learning_rate (g + momentum v), with the new v.
     """
 
     learning_rate: Rate = 0.01
@@ -153,7 +156,8 @@ class RMSprop(Gradient):
     momentum : float
         At least 0, below 1.
     epsilon : float
-        Above 0; 1e-7 is Keras' default, PyTorch's is 1e-8.
+        Above 0, added to the root as in PyTorch, whose default is 1e-8; 1e-7 is that of Keras,
+        where it is added under the root.
     """
 
     learning_rate: Rate = 0.001
@@ -254,10 +258,11 @@ class Lion(Gradient):
 
 @frozen
 class Rprop(Gradient):
-    """Riedmiller and Braun (1993): each parameter has a step of its own, led by signs of g alone.
+    """Each parameter has a step of its own, led by the signs of gradients alone: iRprop-.
 
-    A step grows by 1.2 while the sign stays, up to 50, and shrinks by 0.5, down to 1e-6, where it
-    turns: the numbers of the paper and of PyTorch. For full batches, whose signs mean something.
+    A step grows by 1.2 while the sign stays, up to 50; where the sign turns, it halves, down to
+    1e-6, and waits once. The numbers are those of PyTorch. For full batches, whose signs mean
+    something. Igel and Hüsken, "Improving the Rprop learning algorithm" (2000).
 
     Attributes
     ----------
