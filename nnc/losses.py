@@ -171,7 +171,9 @@ class BinaryCrossEntropy(Loss):
 
 @frozen
 class CategoricalCrossEntropy(Loss):
-    """Cross-entropy of one class among several; labels are rows with a probability per class.
+    """Cross-entropy of one class among several, a mean over samples.
+
+    Labels are rows with a probability for each class.
 
     Attributes
     ----------
@@ -206,13 +208,13 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
 class BinaryFocal(Loss):
     """Binary cross-entropy times (1 - p)^gamma, where p is the probability of the right answer.
 
-    Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense object detection" (2017), without
-    the factor alpha, which is what class weights are for.
+    A mean over samples and outputs. Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense
+    object detection" (2017), without the factor alpha, which is what class weights are for.
 
     Attributes
     ----------
     gamma : float
-        At least 0; 0 gives the binary cross-entropy.
+        At least 0; 0 gives the binary cross-entropy over the number of outputs.
     """
 
     gamma: float = 2.0
@@ -232,7 +234,7 @@ class BinaryFocal(Loss):
 
 @frozen
 class Hinge(Loss):
-    """Mean of max(0, 1 - y y_hat), for labels y of -1 and 1."""
+    """Mean of max(0, 1 - t y_hat), where t is 1 for labels above 0, else -1."""
 
     kind: ClassVar[str] = "hinge"
     engine_name: ClassVar[str] = "hinge"
