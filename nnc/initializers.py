@@ -20,7 +20,6 @@ import numpy as np
 
 from nnc import _specs
 from nnc._arguments import Array, read_seed
-from nnc._specs import frozen
 
 if TYPE_CHECKING:  # numpy.random is slow to import, and not needed before the first numbers
     Random: TypeAlias = np.random.Generator | np.random.RandomState
@@ -71,7 +70,7 @@ def read_random(seed: Any, name: str = "seed") -> Random:
     )
 
 
-@frozen
+@_specs.frozen
 class Initializer(_specs.Spec):
     """The base of all initializers.
 
@@ -88,7 +87,7 @@ class Initializer(_specs.Spec):
         raise NotImplementedError
 
 
-@frozen
+@_specs.frozen
 class Zeros(Initializer):
     """All 0, Keras' default for biases."""
 
@@ -99,7 +98,7 @@ class Zeros(Initializer):
         return np.zeros(shape)
 
 
-@frozen
+@_specs.frozen
 class Ones(Initializer):
     """All 1."""
 
@@ -110,7 +109,7 @@ class Ones(Initializer):
         return np.ones(shape)
 
 
-@frozen
+@_specs.frozen
 class Normal(Initializer):
     """Normal numbers around 0: stddev * standard_normal, Keras' RandomNormal."""
 
@@ -126,7 +125,7 @@ class Normal(Initializer):
         return self.stddev * random.standard_normal(shape)
 
 
-@frozen
+@_specs.frozen
 class Tutorial(Normal):
     """The tutorial's start for weights and biases: 0.1 * randn."""
 
@@ -134,7 +133,7 @@ class Tutorial(Normal):
     kind: ClassVar[str] = "tutorial"
 
 
-@frozen
+@_specs.frozen
 class Uniform(Initializer):
     """Uniform numbers between -limit and limit, Keras' RandomUniform."""
 
@@ -150,7 +149,7 @@ class Uniform(Initializer):
         return random.uniform(-self.limit, self.limit, shape)
 
 
-@frozen
+@_specs.frozen
 class VarianceScaling(Initializer):
     """Numbers whose variance is scale / fan: what Glorot, He and LeCun have in common.
 
@@ -192,7 +191,7 @@ def _truncated_normal(random: Random, shape: tuple[int, int]) -> Array:
     return values.reshape(shape)
 
 
-@frozen
+@_specs.frozen
 class GlorotUniform(VarianceScaling):
     """Uniform, limit sqrt(6 / (n_in + n_out)): Keras' default for weights."""
 
@@ -200,7 +199,7 @@ class GlorotUniform(VarianceScaling):
     scale, fan, uniform = 1.0, "average", True
 
 
-@frozen
+@_specs.frozen
 class GlorotNormal(VarianceScaling):
     """Truncated normal, standard deviation sqrt(2 / (n_in + n_out))."""
 
@@ -208,7 +207,7 @@ class GlorotNormal(VarianceScaling):
     scale, fan, uniform = 1.0, "average", False
 
 
-@frozen
+@_specs.frozen
 class HeUniform(VarianceScaling):
     """Uniform, limit sqrt(6 / n_in): for relu and its kin."""
 
@@ -216,7 +215,7 @@ class HeUniform(VarianceScaling):
     scale, fan, uniform = 2.0, "in", True
 
 
-@frozen
+@_specs.frozen
 class HeNormal(VarianceScaling):
     """Truncated normal, standard deviation sqrt(2 / n_in): for relu and its kin."""
 
@@ -224,7 +223,7 @@ class HeNormal(VarianceScaling):
     scale, fan, uniform = 2.0, "in", False
 
 
-@frozen
+@_specs.frozen
 class LecunUniform(VarianceScaling):
     """Uniform, limit sqrt(3 / n_in)."""
 
@@ -232,7 +231,7 @@ class LecunUniform(VarianceScaling):
     scale, fan, uniform = 1.0, "in", True
 
 
-@frozen
+@_specs.frozen
 class LecunNormal(VarianceScaling):
     """Truncated normal, standard deviation sqrt(1 / n_in): for selu."""
 
@@ -240,7 +239,7 @@ class LecunNormal(VarianceScaling):
     scale, fan, uniform = 1.0, "in", False
 
 
-@frozen
+@_specs.frozen
 class Orthogonal(Initializer):
     """gain times a matrix whose rows, or columns where they are fewer, are orthonormal.
 

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, NamedTuple
 
 from nnc import _specs, initializers
 from nnc._arguments import Array, read_architecture
-from nnc._specs import frozen
 from nnc.initializers import Initializer
 
 ACTIVATIONS = (
@@ -51,7 +50,7 @@ def read_activation(name: str, value: object) -> str:
     return ALIASES.get(value, value)
 
 
-@frozen
+@_specs.frozen
 class Layer(_specs.Spec):
     """The base of all layers.
 
@@ -76,7 +75,7 @@ class Layer(_specs.Spec):
             )
 
 
-@frozen
+@_specs.frozen
 class Dense(Layer):
     """A fully connected layer: activation(W x + b).
 
@@ -135,7 +134,7 @@ class Dense(Layer):
             self._read_number("max_norm", _specs.POSITIVE)
 
 
-@frozen
+@_specs.frozen
 class Dropout(Layer):
     """While training, each element is 0 with probability `rate`, or else divided by 1 - rate.
 
@@ -156,7 +155,7 @@ class Dropout(Layer):
         self._read_number("rate", _specs.FRACTION)
 
 
-@frozen
+@_specs.frozen
 class LayerNorm(Layer):
     """Each sample's features: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
 
@@ -182,7 +181,7 @@ class LayerNorm(Layer):
         self._read_flag("trainable")
 
 
-@frozen
+@_specs.frozen
 class BatchNorm(Layer):
     """Each feature over the samples of a batch, normalised as in `LayerNorm`.
 
@@ -215,14 +214,14 @@ class BatchNorm(Layer):
         self._read_flag("trainable")
 
 
-@frozen
+@_specs.frozen
 class Flatten(Layer):
     """All features of a sample in one row, in row-major order."""
 
     kind: ClassVar[str] = "flatten"
 
 
-@frozen
+@_specs.frozen
 class Reshape(Layer):
     """The same features in another shape.
 

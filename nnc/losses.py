@@ -11,7 +11,6 @@ from typing import Any, ClassVar, TypeAlias
 
 from nnc import _specs
 from nnc._arguments import Array
-from nnc._specs import frozen
 from nnc.layers import ACTIVATIONS, OUTPUT_ONLY
 
 # (y_true, y_pred) -> (loss, gradient by y_pred), for the rows of one batch.
@@ -29,7 +28,7 @@ SIGNED = (
 ELEMENTWISE = tuple(name for name in ACTIVATIONS if name not in CLASSES)
 
 
-@frozen
+@_specs.frozen
 class Loss(_specs.Spec):
     """The base of all losses.
 
@@ -63,7 +62,7 @@ class Loss(_specs.Spec):
         return 0.0
 
 
-@frozen
+@_specs.frozen
 class MeanSquaredError(Loss):
     """Mean of (y_hat - y)^2, over samples and outputs."""
 
@@ -71,7 +70,7 @@ class MeanSquaredError(Loss):
     engine_name: ClassVar[str] = "mean_squared_error"
 
 
-@frozen
+@_specs.frozen
 class SumOfSquares(Loss):
     """Sum of (y_hat - y)^2, over samples and outputs: the loss of the tutorial's first chapter."""
 
@@ -79,7 +78,7 @@ class SumOfSquares(Loss):
     engine_name: ClassVar[str] = "sum_of_squares"
 
 
-@frozen
+@_specs.frozen
 class MeanAbsoluteError(Loss):
     """Mean of abs(y_hat - y), over samples and outputs."""
 
@@ -87,7 +86,7 @@ class MeanAbsoluteError(Loss):
     engine_name: ClassVar[str] = "mean_absolute_error"
 
 
-@frozen
+@_specs.frozen
 class Huber(Loss):
     """Half the squared error up to delta, and linear beyond: delta * (abs(error) - delta / 2).
 
@@ -111,7 +110,7 @@ class Huber(Loss):
         return self.delta
 
 
-@frozen
+@_specs.frozen
 class Quantile(Loss):
     """The pinball loss, which the q-th quantile makes least: max(q e, (q - 1) e), e = y - y_hat.
 
@@ -135,7 +134,7 @@ class Quantile(Loss):
         return self.q
 
 
-@frozen
+@_specs.frozen
 class Poisson(Loss):
     """Mean of y_hat - y log(y_hat), for counts y and expected counts y_hat."""
 
@@ -144,7 +143,7 @@ class Poisson(Loss):
     activations: ClassVar[tuple[str, ...]] = POSITIVE
 
 
-@frozen
+@_specs.frozen
 class BinaryCrossEntropy(Loss):
     """Cross-entropy of yes-or-no outputs: mean over samples, sum over outputs.
 
@@ -169,7 +168,7 @@ class BinaryCrossEntropy(Loss):
         return self.label_smoothing
 
 
-@frozen
+@_specs.frozen
 class CategoricalCrossEntropy(Loss):
     """Cross-entropy of one class among several, a mean over samples.
 
@@ -196,7 +195,7 @@ class CategoricalCrossEntropy(Loss):
         return self.label_smoothing
 
 
-@frozen
+@_specs.frozen
 class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     """`CategoricalCrossEntropy` where labels are the numbers of classes, from 0."""
 
@@ -204,7 +203,7 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     classes: ClassVar[bool] = True
 
 
-@frozen
+@_specs.frozen
 class BinaryFocal(Loss):
     """Binary cross-entropy times (1 - p)^gamma, where p is the probability of the right answer.
 
@@ -232,7 +231,7 @@ class BinaryFocal(Loss):
         return self.gamma
 
 
-@frozen
+@_specs.frozen
 class Hinge(Loss):
     """Mean of max(0, 1 - t y_hat), where t is 1 for labels above 0, else -1."""
 
@@ -241,7 +240,7 @@ class Hinge(Loss):
     activations: ClassVar[tuple[str, ...]] = SIGNED
 
 
-@frozen
+@_specs.frozen
 class Custom(Loss):
     """A function in Python.
 

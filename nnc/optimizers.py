@@ -11,13 +11,12 @@ from dataclasses import KW_ONLY, fields
 from typing import Any, ClassVar, TypeAlias
 
 from nnc import _specs
-from nnc._specs import frozen
 
 # A number, or what gives one for each epoch: a schedule, or any function of the epoch.
 Rate: TypeAlias = float | Callable[..., Any]
 
 
-@frozen
+@_specs.frozen
 class Optimizer(_specs.Spec):
     """The base of all optimizers.
 
@@ -44,7 +43,7 @@ class Optimizer(_specs.Spec):
         }
 
 
-@frozen
+@_specs.frozen
 class Gradient(Optimizer):
     """The base of those that step along gradients of batches.
 
@@ -85,7 +84,7 @@ class Gradient(Optimizer):
             self._read_number("epsilon", _specs.POSITIVE)
 
 
-@frozen
+@_specs.frozen
 class SGD(Gradient):
     """Gradient descent, with momentum where asked: v = momentum v + g, p -= learning_rate v.
 
@@ -124,7 +123,7 @@ class SGD(Gradient):
         return "momentum" if self.momentum else "sgd"
 
 
-@frozen
+@_specs.frozen
 class Adagrad(Gradient):
     """Duchi, Hazan and Singer (2011): each step divided by the root of the sum of g^2 so far.
 
@@ -143,7 +142,7 @@ class Adagrad(Gradient):
     kind: ClassVar[str] = "adagrad"
 
 
-@frozen
+@_specs.frozen
 class RMSprop(Gradient):
     """Tieleman and Hinton (2012): each step divided by the root of a running mean of g^2.
 
@@ -167,7 +166,7 @@ class RMSprop(Gradient):
     kind: ClassVar[str] = "rmsprop"
 
 
-@frozen
+@_specs.frozen
 class Adam(Gradient):
     """Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
 
@@ -204,7 +203,7 @@ class Adam(Gradient):
         return "amsgrad" if self.amsgrad else "adam"
 
 
-@frozen
+@_specs.frozen
 class AdamW(Adam):
     """`Adam` with a weight decay of its own, Keras' default (PyTorch's is 0.01).
 
@@ -216,7 +215,7 @@ class AdamW(Adam):
     kind: ClassVar[str] = "adamw"
 
 
-@frozen
+@_specs.frozen
 class NAdam(Gradient):
     """Dozat, "Incorporating Nesterov momentum into Adam" (2016).
 
@@ -237,7 +236,7 @@ class NAdam(Gradient):
     kind: ClassVar[str] = "nadam"
 
 
-@frozen
+@_specs.frozen
 class Lion(Gradient):
     """Chen et al., "Symbolic discovery of optimization algorithms" (2023): steps of one length.
 
@@ -256,7 +255,7 @@ class Lion(Gradient):
     kind: ClassVar[str] = "lion"
 
 
-@frozen
+@_specs.frozen
 class Rprop(Gradient):
     """Each parameter has a step of its own, led by the signs of gradients alone: iRprop-.
 
@@ -275,7 +274,7 @@ class Rprop(Gradient):
     full_batch: ClassVar[bool] = True
 
 
-@frozen
+@_specs.frozen
 class Minimizer(Optimizer):
     """The base of those that minimize the loss of all samples, with no learning rate.
 
@@ -314,7 +313,7 @@ class Minimizer(Optimizer):
         }
 
 
-@frozen
+@_specs.frozen
 class LBFGS(Minimizer):
     """Limited-memory BFGS with a line search, for full batches of small problems.
 
@@ -347,7 +346,7 @@ class LBFGS(Minimizer):
         return super().numbers() | {"history": self.history}
 
 
-@frozen
+@_specs.frozen
 class LevenbergMarquardt(Minimizer):
     """Damped Gauss-Newton steps, for squared errors on full batches of very small networks.
 
