@@ -7,26 +7,57 @@ values of JSON alone, and reading one runs the same checks as writing the spec i
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import operator
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TypeVar, dataclass_transform
 
 import numpy as np
 
 from nnc._arguments import read_index
 
+C = TypeVar("C")
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+def frozen(cls: type[C]) -> type[C]:
+    """Make a class a frozen dataclass, whose methods but __init__ are those of `Spec`.
+
+    Each method that dataclasses write costs import time: there are some forty specs.
+    """
+    return dataclasses.dataclass(eq=False, repr=False)(cls)
+
+
+@frozen
 class Spec:
     """The base of all specs."""
 
     kind: ClassVar[str] = ""
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
-    def __init_subclass__(cls) -> None:
-        """Keep the repr of this class, which dataclasses would replace."""
-        cls.__repr__ = Spec.__repr__  # type: ignore[method-assign]
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is of the same class and has the same fields."""
+        if not isinstance(other, Spec) or type(other) is not type(self):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        """Return the hash of class and fields."""
+        return hash((type(self), self._values()))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Let __init__ set each field; after that raise."""
+        if name in self.__dict__ or name not in {f.name for f in dataclasses.fields(self)}:
+            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Raise."""
+        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
     def __repr__(self) -> str:
         """Return the call that makes it, without the arguments that are defaults."""
@@ -134,8 +165,11 @@ def refuse_name(name: str, value: object, known: Iterable[str]) -> NoReturn:
     names = sorted(known)
     hint = ""
     if isinstance(value, str):
+        import difflib  # slow to import, and not needed for more than this
+
         plain = value.lower().replace("-", "_").replace(" ", "_")
         near = difflib.get_close_matches(plain, names, n=1, cutoff=0.6)
+        near = near or [name for name in names if plain and name.startswith(plain)]
         hint = f"; did you mean {near[0]!r}?" if near else ""
         error: type[Exception] = ValueError
     else:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +19,16 @@ MARGIN = 54
 GAP = 104  # between columns of units, where there is room
 LEAST_GAP = 66  # what most labels need; layers are left out rather than less
 LETTER, DIGIT = 6.2, 8.0  # about the width of one in a label
-PILL_GAP = 0.42  # of a gap, from units to the bar of a dropout or normalisation behind them
+BAR_GAP = 0.42  # of a gap, from units to the bar of a dropout or normalisation behind them
 PITCH = 27  # between units
 RADIUS = 8
 TOP = 44
-ELLIPSIS = 3  # dots
 
 UNITS_SHOWN = 8  # at most, in one column
 LABEL_LENGTH = 14
-PILL_HALF_WIDTH = 9
-PILL_HALF_HEIGHT = 46  # at least: its text is LABEL_LENGTH long
-PILL_SLOTS = 4  # units that are so high
+BAR_HALF_WIDTH = 9
+BAR_HALF_HEIGHT = 46  # at least: its text is LABEL_LENGTH long
+BAR_SLOTS = 4  # units that are so high
 
 # Colours of Okabe and Ito (2008), told apart by colour-blind eyes, in shades that stand out from
 # the panel: light, dark.
@@ -45,18 +43,17 @@ COLOURS = {
     "input": ("#ffffff", "#15191e"),
     "hidden": ("#d3dae1", "#46515d"),
     "output": ("#1d252d", "#e8ecf0"),
-    "pill": ("#eef1f4", "#252c33"),
+    "bar": ("#eef1f4", "#252c33"),
 }
 
 
-@dataclass(frozen=True)
-class _Column:
+class _Column(NamedTuple):
     """What stands in one vertical line: units, the bar of a layer without any, or left-out layers.
 
     `spec` is None for the inputs.
     """
 
-    kind: str  # "units", "pill" or "gap"
+    kind: str  # "units", "bar" or "gap"
     size: int
     spec: LayerSpec | None
     title: str = ""
@@ -110,8 +107,8 @@ def network_svg(
     columns = _place(_columns(specs, input_dim))
     width = columns[-1].x + MARGIN
     slots = max(len(_heights(column)) for column in columns)
-    if any(column.kind == "pill" for column in columns):
-        slots = max(slots, PILL_SLOTS)
+    if any(column.kind == "bar" for column in columns):
+        slots = max(slots, BAR_SLOTS)
     middle = TOP + PITCH * (slots - 1) / 2
     bottom = 2 * middle - TOP
     height = bottom + 62 + (22 if weights is not None else 0)
@@ -119,7 +116,7 @@ def network_svg(
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" role="img" '
         f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}">',
-        f"<title>{_text(_sentence(specs, input_dim))}</title>",
+        f"<title>{html.escape(_sentence(specs, input_dim))}</title>",
         _style(name, dark),
         f'<rect class="panel" x="0.5" y="0.5" width="{_n(width - 1)}" height="{_n(height - 1)}" '
         'rx="8"/>',
@@ -145,7 +142,7 @@ def _columns(specs: Sequence[LayerSpec], input_dim: int) -> list[_Column]:
     for spec in specs:
         title = spec.source.name or ""
         if spec.kind != "dense":
-            columns.append(_Column("pill", spec.n_out, spec, title))
+            columns.append(_Column("bar", spec.n_out, spec, title or _words(spec)))
         elif spec is dense[-1]:
             columns.append(_Column("units", spec.n_out, spec, title or "output", "output"))
         else:
@@ -155,7 +152,7 @@ def _columns(specs: Sequence[LayerSpec], input_dim: int) -> list[_Column]:
 
 def _gaps(columns: Sequence[_Column]) -> list[float]:
     """Return the distances between columns, in gaps."""
-    return [PILL_GAP if column.kind == "pill" else 1.0 for column in columns[1:]]
+    return [BAR_GAP if column.kind == "bar" else 1.0 for column in columns[1:]]
 
 
 def _label_width(column: _Column) -> float:
@@ -187,7 +184,7 @@ def _place(columns: list[_Column]) -> list[_Column]:
     placed = []
     for column, distance in zip(columns, [0.0, *gaps], strict=True):
         x += distance * gap_width
-        placed.append(_Column(column.kind, column.size, column.spec, column.title, column.role, x))
+        placed.append(column._replace(x=x))
     return placed
 
 
@@ -213,7 +210,7 @@ def _matrix(weights: Mapping[str, npt.ArrayLike] | None, spec: LayerSpec | None)
 
 def _lines(source: _Column, target: _Column, middle: float, matrix: Array | None) -> str:
     """Return lines between all units shown; a bar as source stands for the units before it."""
-    start = source.x + (RADIUS if source.kind == "units" else PILL_HALF_WIDTH)
+    start = source.x + (RADIUS if source.kind == "units" else BAR_HALF_WIDTH)
     end = target.x - RADIUS
     lines = [
         (i, j, f"M{_n(start)} {_n(middle + y)}L{_n(end)} {_n(middle + z)}")
@@ -233,94 +230,77 @@ def _lines(source: _Column, target: _Column, middle: float, matrix: Array | None
     return "\n".join(parts)
 
 
-def _straight(before: _Column, pill: _Column, middle: float) -> str:
+def _straight(before: _Column, bar: _Column, middle: float) -> str:
     """Return the lines from units, or from another bar, to a bar behind them."""
-    start = before.x + (RADIUS if before.kind == "units" else PILL_HALF_WIDTH)
-    end = pill.x - PILL_HALF_WIDTH
-    lines = [f"M{_n(start)} {_n(middle + y)}H{_n(end)}" for _, y in pill.places()]
+    start = before.x + (RADIUS if before.kind == "units" else BAR_HALF_WIDTH)
+    end = bar.x - BAR_HALF_WIDTH
+    lines = [f"M{_n(start)} {_n(middle + y)}H{_n(end)}" for _, y in bar.places()]
     return f'<path class="edge" d="{"".join(lines)}"/>'
 
 
 def _column(column: _Column, middle: float, bottom: float) -> list[str]:
     """Return the shapes and labels of a column."""
     x = column.x
-    parts = [f"<g><title>{_text(_describe(column))}</title>"]
-    if column.kind == "gap":
-        parts += [_dot(x + (k - 1) * 9, middle) for k in range(ELLIPSIS)]
-        count, _, words = column.title.partition(" ")
-        parts.append(_label(x, bottom + 32, "faint", count))
-        parts.append(_label(x, bottom + 48, "faint", words))
-        return [*parts, "</g>"]
-    if column.kind == "pill":
-        heights = _heights(column)
-        half = max(heights[-1] + 14, PILL_HALF_HEIGHT)
-        top = middle - half
-        parts.append(
-            f'<rect class="pill" x="{_n(x - PILL_HALF_WIDTH)}" y="{_n(top)}" '
-            f'width="{2 * PILL_HALF_WIDTH}" height="{_n(2 * half)}" rx="{PILL_HALF_WIDTH}"/>'
-        )
-        parts.append(
-            f'<text class="faint" transform="translate({_n(x + 4)} {_n(middle)}) rotate(-90)">'
-            f"{_text(_bar_text(column))}</text>"
-        )
-        return [*parts, "</g>"]
-    places = column.places()
-    for _, y in places:
-        parts.append(
+    if column.kind == "units":
+        parts = [
             f'<circle class="{column.role}" cx="{_n(x)}" cy="{_n(middle + y)}" r="{RADIUS}"/>'
-        )
-    if column.size > UNITS_SHOWN:
-        parts += [_dot(x, middle + (k - 1) * 7) for k in range(ELLIPSIS)]
-    parts.append(_label(x, TOP - 20, "faint", _short(column.title)))
-    parts.append(_label(x, bottom + 32, "ink", f"{column.size:,}"))
-    if column.spec is not None:
-        parts.append(_label(x, bottom + 48, "faint", column.spec.activation))
-    return [*parts, "</g>"]
+            for _, y in column.places()
+        ]
+        if column.size > UNITS_SHOWN:
+            parts += [_dot(x, middle + 7 * k) for k in (-1, 0, 1)]
+        labels = [
+            (TOP - 20, "faint", _short(column.title)),
+            (bottom + 32, "ink", f"{column.size:,}"),
+            (bottom + 48, "faint", column.spec.activation if column.spec else ""),
+        ]
+    elif column.kind == "gap":
+        parts = [_dot(x + 9 * k, middle) for k in (-1, 0, 1)]
+        count, _, words = column.title.partition(" ")
+        labels = [(bottom + 32, "faint", count), (bottom + 48, "faint", words)]
+    else:
+        half = max(_heights(column)[-1] + 14, BAR_HALF_HEIGHT)
+        parts = [
+            f'<rect class="bar" x="{_n(x - BAR_HALF_WIDTH)}" y="{_n(middle - half)}" '
+            f'width="{2 * BAR_HALF_WIDTH}" height="{_n(2 * half)}" rx="{BAR_HALF_WIDTH}"/>',
+            f'<text class="faint" transform="translate({_n(x + 4)} {_n(middle)}) rotate(-90)">'
+            f"{html.escape(_short(column.title))}</text>",
+        ]
+        labels = []
+    parts += [
+        f'<text class="{style}" x="{_n(x)}" y="{_n(y)}">{html.escape(text)}</text>'
+        for y, style, text in labels
+        if text
+    ]
+    return [f"<g><title>{html.escape(_describe(column))}</title>", *parts, "</g>"]
 
 
-def _bar_text(column: _Column) -> str:
-    spec = column.spec
-    assert spec is not None
-    if column.title:
-        return _short(column.title)
+def _words(spec: LayerSpec) -> str:
+    """Return a layer that is not dense in words."""
     return f"dropout {spec.rate:g}" if spec.kind == "dropout" else spec.kind.replace("_", " ")
 
 
 def _describe(column: _Column) -> str:
     """Return what a pointer that rests on the column shows."""
     spec = column.spec
-    if column.kind == "gap":
-        return column.title
     if spec is None:
-        return f"{column.size:,} inputs"
-    title = f"{spec.source.name}: " if spec.source.name else ""
-    if spec.kind == "dropout":
-        return f"{title}dropout {spec.rate:g}"
-    names = ", ".join(spec.parameters)
-    if spec.kind == "dense":
-        return f"{title}{spec.n_out:,} units, {spec.activation}; {names}: {spec.n_params:,}"
-    return f"{title}{spec.kind.replace('_', ' ')}; {names}: {spec.n_params:,}"
+        return column.title if column.kind == "gap" else f"{column.size:,} inputs"
+    what = f"{spec.n_out:,} units, {spec.activation}" if spec.kind == "dense" else _words(spec)
+    if spec.key:
+        what += f"; {', '.join(spec.parameters)}: {spec.n_params:,}"
+    return f"{spec.source.name}: {what}" if spec.source.name else what
 
 
 def _sentence(specs: Sequence[LayerSpec], input_dim: int) -> str:
     """Return the network in words, for those who cannot see it."""
-    words = [f"{input_dim:,} inputs" if input_dim != 1 else "1 input"]
+    words = [f"{input_dim:,} input{'s' if input_dim > 1 else ''}"]
     for spec in specs:
-        if spec.kind == "dense":
-            words.append(f"{spec.n_out:,} {spec.activation}")
-        elif spec.kind == "dropout":
-            words.append(f"dropout {spec.rate:g}")
-        else:
-            words.append(spec.kind.replace("_", " "))
+        dense = spec.kind == "dense"
+        words.append(f"{spec.n_out:,} {spec.activation}" if dense else _words(spec))
     return "Network: " + ", ".join(words)
 
 
 def _dot(x: float, y: float) -> str:
     return f'<circle class="dot" cx="{_n(x)}" cy="{_n(y)}" r="1.7"/>'
-
-
-def _label(x: float, y: float, style: str, text: str) -> str:
-    return f'<text class="{style}" x="{_n(x)}" y="{_n(y)}">{_text(text)}</text>' if text else ""
 
 
 def _legend(height: float) -> str:
@@ -352,7 +332,7 @@ def _colours(name: str, shade: int) -> str:
         ".edge": f"stroke:{colour['edge']};stroke-width:0.7;stroke-opacity:0.6",
         ".positive": f"stroke:{colour['positive']}",
         ".negative": f"stroke:{colour['negative']}",
-        ".pill": f"fill:{colour['pill']};stroke:{colour['faint']}",
+        ".bar": f"fill:{colour['bar']};stroke:{colour['faint']}",
         ".dot": f"fill:{colour['faint']}",
         ".ink": f"fill:{colour['ink']}",
         ".faint": f"fill:{colour['faint']}",
@@ -361,15 +341,6 @@ def _colours(name: str, shade: int) -> str:
     for role in ("input", "hidden", "output"):
         rules[f".{role}"] = f"fill:{colour[role]};stroke:{colour['ink']};stroke-width:1.2"
     return "".join(f".{name} {selector}{{{rule}}}" for selector, rule in rules.items())
-
-
-def _text(text: str) -> str:
-    """Return text for XML, without the characters that it cannot hold."""
-    legal = "".join(
-        c if c >= " " and not 0xD800 <= ord(c) < 0xE000 and c not in "\ufffe\uffff" else "\ufffd"
-        for c in text
-    )
-    return html.escape(legal)
 
 
 def _short(name: str) -> str:

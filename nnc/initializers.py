@@ -14,15 +14,15 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from nnc import _specs
 from nnc._arguments import Array, read_seed
 
-Random: TypeAlias = np.random.Generator | np.random.RandomState
+if TYPE_CHECKING:  # numpy.random is slow to import, and not needed before the first numbers
+    Random: TypeAlias = np.random.Generator | np.random.RandomState
 
 # The standard deviation of a standard normal number that is drawn again while beyond 2: with
 # phi and Phi the density and the distribution function, sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)).
@@ -70,7 +70,7 @@ def read_random(seed: Any, name: str = "seed") -> Random:
     )
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Initializer(_specs.Spec):
     """The base of all initializers.
 
@@ -87,7 +87,7 @@ class Initializer(_specs.Spec):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Zeros(Initializer):
     """All 0, Keras' default for biases."""
 
@@ -98,7 +98,7 @@ class Zeros(Initializer):
         return np.zeros(shape)
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Ones(Initializer):
     """All 1."""
 
@@ -109,7 +109,7 @@ class Ones(Initializer):
         return np.ones(shape)
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Normal(Initializer):
     """Normal numbers around 0: stddev * standard_normal, Keras' RandomNormal."""
 
@@ -125,7 +125,7 @@ class Normal(Initializer):
         return self.stddev * random.standard_normal(shape)
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Tutorial(Normal):
     """The tutorial's start for weights and biases: 0.1 * randn."""
 
@@ -133,7 +133,7 @@ class Tutorial(Normal):
     kind: ClassVar[str] = "tutorial"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Uniform(Initializer):
     """Uniform numbers between -limit and limit, Keras' RandomUniform."""
 
@@ -149,7 +149,7 @@ class Uniform(Initializer):
         return random.uniform(-self.limit, self.limit, shape)
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class VarianceScaling(Initializer):
     """Numbers whose variance is scale / fan: what Glorot, He and LeCun have in common.
 
@@ -174,11 +174,11 @@ class VarianceScaling(Initializer):
     def draw(self, random: Random, shape: tuple[int, int]) -> Array:
         """Return numbers in row-major order."""
         n_out, n_in = shape
-        variance = self.scale / (n_in if self.fan == "in" else (n_in + n_out) / 2)
+        fan = n_in if self.fan == "in" else (n_in + n_out) / 2
         if self.uniform:
-            limit = math.sqrt(3 * variance)
+            limit = math.sqrt(3 * self.scale / fan)
             return random.uniform(-limit, limit, shape)
-        return math.sqrt(variance) / TRUNCATED_STD * _truncated_normal(random, shape)
+        return math.sqrt(self.scale / fan) / TRUNCATED_STD * _truncated_normal(random, shape)
 
 
 def _truncated_normal(random: Random, shape: tuple[int, int]) -> Array:
@@ -191,7 +191,7 @@ def _truncated_normal(random: Random, shape: tuple[int, int]) -> Array:
     return values.reshape(shape)
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class GlorotUniform(VarianceScaling):
     """Uniform, limit sqrt(6 / (n_in + n_out)): Keras' default for weights."""
 
@@ -199,7 +199,7 @@ class GlorotUniform(VarianceScaling):
     scale, fan, uniform = 1.0, "average", True
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class GlorotNormal(VarianceScaling):
     """Truncated normal, standard deviation sqrt(2 / (n_in + n_out))."""
 
@@ -207,7 +207,7 @@ class GlorotNormal(VarianceScaling):
     scale, fan, uniform = 1.0, "average", False
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class HeUniform(VarianceScaling):
     """Uniform, limit sqrt(6 / n_in): for relu and its kin."""
 
@@ -215,7 +215,7 @@ class HeUniform(VarianceScaling):
     scale, fan, uniform = 2.0, "in", True
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class HeNormal(VarianceScaling):
     """Truncated normal, standard deviation sqrt(2 / n_in): for relu and its kin."""
 
@@ -223,7 +223,7 @@ class HeNormal(VarianceScaling):
     scale, fan, uniform = 2.0, "in", False
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class LecunUniform(VarianceScaling):
     """Uniform, limit sqrt(3 / n_in)."""
 
@@ -231,7 +231,7 @@ class LecunUniform(VarianceScaling):
     scale, fan, uniform = 1.0, "in", True
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class LecunNormal(VarianceScaling):
     """Truncated normal, standard deviation sqrt(1 / n_in): for selu."""
 
@@ -239,7 +239,7 @@ class LecunNormal(VarianceScaling):
     scale, fan, uniform = 1.0, "in", False
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Orthogonal(Initializer):
     """gain times a matrix whose rows, or columns where they are fewer, are orthonormal.
 
@@ -271,6 +271,10 @@ KINDS: dict[str, type[Initializer]] = {
     )
 }  # fmt: skip
 
+# Keras' names.
+ALIASES = {"random_normal": "normal", "random_uniform": "uniform"}
+NAMES: dict[str, type[Initializer]] = KINDS | {a: KINDS[kind] for a, kind in ALIASES.items()}
+
 
 def resolve(initializer: object, name: str = "initializer") -> Initializer:
     """Return the initializer that a name or an instance means.
@@ -292,9 +296,9 @@ def resolve(initializer: object, name: str = "initializer") -> Initializer:
     ValueError, TypeError
         For an unknown name, with the known ones; for anything else.
     """
-    found = _specs.resolve(name, initializer, Initializer, KINDS)
+    found = _specs.resolve(name, initializer, Initializer, NAMES)
     if found is None:
-        _specs.refuse_name(name, initializer, KINDS)
+        _specs.refuse_name(name, initializer, NAMES)
     return found
 
 

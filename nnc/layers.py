@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar, NamedTuple
 
 from nnc import _specs, initializers
@@ -50,7 +50,7 @@ def read_activation(name: str, value: object) -> str:
     return ALIASES.get(value, value)
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Layer(_specs.Spec):
     """The base of all layers.
 
@@ -65,12 +65,17 @@ class Layer(_specs.Spec):
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        if self.name is not None and (not isinstance(self.name, str) or not self.name.strip()):
-            kind = TypeError if not isinstance(self.name, str) else ValueError
-            raise kind(f"{self._where('name')}: expected a name or None, got {self.name!r}")
+        if self.name is None:
+            return
+        if not isinstance(self.name, str):
+            raise TypeError(f"{self._where('name')}: expected a name or None, got {self.name!r}")
+        if not (self.name.strip() and self.name.isprintable()):
+            raise ValueError(
+                f"{self._where('name')}: expected printable characters, got {self.name!r}"
+            )
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Dense(Layer):
     """A fully connected layer: activation(W x + b).
 
@@ -129,7 +134,7 @@ class Dense(Layer):
             self._read_number("max_norm", _specs.POSITIVE)
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Dropout(Layer):
     """While training, each element is 0 with probability `rate`, or else divided by 1 - rate.
 
@@ -150,7 +155,7 @@ class Dropout(Layer):
         self._read_number("rate", _specs.FRACTION)
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class LayerNorm(Layer):
     """Each sample's features: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
 
@@ -176,7 +181,7 @@ class LayerNorm(Layer):
         self._read_flag("trainable")
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class BatchNorm(Layer):
     """Each feature over the samples of a batch, normalised as in `LayerNorm`.
 
@@ -209,14 +214,14 @@ class BatchNorm(Layer):
         self._read_flag("trainable")
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Flatten(Layer):
     """All features of a sample in one row, in row-major order."""
 
     kind: ClassVar[str] = "flatten"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Reshape(Layer):
     """The same features in another shape.
 

@@ -7,7 +7,6 @@ engine, which knows them by `engine_name` and one `parameter`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from nnc import _specs
@@ -29,7 +28,7 @@ SIGNED = (
 ELEMENTWISE = tuple(name for name in ACTIVATIONS if name not in CLASSES)
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Loss(_specs.Spec):
     """The base of all losses.
 
@@ -63,7 +62,7 @@ class Loss(_specs.Spec):
         return 0.0
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class MeanSquaredError(Loss):
     """Mean of (y_hat - y)^2, over samples and outputs."""
 
@@ -71,7 +70,7 @@ class MeanSquaredError(Loss):
     engine_name: ClassVar[str] = "mean_squared_error"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class SumOfSquares(Loss):
     """Sum of (y_hat - y)^2, over samples and outputs: the loss of the tutorial's first chapter."""
 
@@ -79,7 +78,7 @@ class SumOfSquares(Loss):
     engine_name: ClassVar[str] = "sum_of_squares"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class MeanAbsoluteError(Loss):
     """Mean of abs(y_hat - y), over samples and outputs."""
 
@@ -87,7 +86,7 @@ class MeanAbsoluteError(Loss):
     engine_name: ClassVar[str] = "mean_absolute_error"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Huber(Loss):
     """Half the squared error up to delta, and linear beyond: delta * (abs(error) - delta / 2).
 
@@ -111,7 +110,7 @@ class Huber(Loss):
         return self.delta
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Quantile(Loss):
     """The pinball loss, which the q-th quantile makes least: max(q e, (q - 1) e), e = y - y_hat.
 
@@ -135,7 +134,7 @@ class Quantile(Loss):
         return self.q
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Poisson(Loss):
     """Mean of y_hat - y log(y_hat), for counts y and expected counts y_hat."""
 
@@ -144,7 +143,7 @@ class Poisson(Loss):
     activations: ClassVar[tuple[str, ...]] = POSITIVE
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class BinaryCrossEntropy(Loss):
     """Cross-entropy of yes-or-no outputs: mean over samples, sum over outputs.
 
@@ -169,9 +168,11 @@ class BinaryCrossEntropy(Loss):
         return self.label_smoothing
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class CategoricalCrossEntropy(Loss):
-    """Cross-entropy of one class among several; labels are rows with a probability per class.
+    """Cross-entropy of one class among several, a mean over samples.
+
+    Labels are rows with a probability for each class.
 
     Attributes
     ----------
@@ -194,7 +195,7 @@ class CategoricalCrossEntropy(Loss):
         return self.label_smoothing
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     """`CategoricalCrossEntropy` where labels are the numbers of classes, from 0."""
 
@@ -202,22 +203,22 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     classes: ClassVar[bool] = True
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class BinaryFocal(Loss):
     """Binary cross-entropy times (1 - p)^gamma, where p is the probability of the right answer.
 
-    Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense object detection" (2017), without
-    the factor alpha, which is what class weights are for.
+    A mean over samples and outputs. Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense
+    object detection" (2017), without the factor alpha, which is what class weights are for.
 
     Attributes
     ----------
     gamma : float
-        At least 0; 0 gives the binary cross-entropy.
+        At least 0; 0 gives the binary cross-entropy over the number of outputs.
     """
 
     gamma: float = 2.0
-    kind: ClassVar[str] = "binary_focal"
-    engine_name: ClassVar[str] = "binary_focal"
+    kind: ClassVar[str] = "binary_focal_cross_entropy"
+    engine_name: ClassVar[str] = "binary_focal_cross_entropy"
     activations: ClassVar[tuple[str, ...]] = ("sigmoid",)
 
     def __post_init__(self) -> None:
@@ -230,16 +231,16 @@ class BinaryFocal(Loss):
         return self.gamma
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Hinge(Loss):
-    """Mean of max(0, 1 - y y_hat), for labels y of -1 and 1."""
+    """Mean of max(0, 1 - t y_hat), where t is 1 for labels above 0, else -1."""
 
     kind: ClassVar[str] = "hinge"
     engine_name: ClassVar[str] = "hinge"
     activations: ClassVar[tuple[str, ...]] = SIGNED
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Custom(Loss):
     """A function in Python.
 
@@ -279,7 +280,8 @@ ALIASES = {
     "binary_crossentropy": "binary_cross_entropy",
     "categorical_crossentropy": "categorical_cross_entropy",
     "sparse_categorical_crossentropy": "sparse_categorical_cross_entropy",
-    "binary_focal_crossentropy": "binary_focal",
+    "binary_focal": "binary_focal_cross_entropy",
+    "binary_focal_crossentropy": "binary_focal_cross_entropy",
 }
 NAMES: dict[str, type[Loss]] = KINDS | {alias: KINDS[kind] for alias, kind in ALIASES.items()}
 

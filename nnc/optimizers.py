@@ -1,4 +1,4 @@
-"""The optimizers, as data: their options, with defaults of Keras where it has the optimizer.
+"""The optimizers, as data: their options, with defaults of Keras where not said otherwise.
 
 An optimizer is a small frozen dataclass; `resolve` makes one of a name. The steps themselves are
 in the engine, which knows them by `engine_name` and the numbers of `numbers()`.
@@ -7,7 +7,7 @@ in the engine, which knows them by `engine_name` and the numbers of `numbers()`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, fields
 from typing import Any, ClassVar, TypeAlias
 
 from nnc import _specs
@@ -16,7 +16,7 @@ from nnc import _specs
 Rate: TypeAlias = float | Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Optimizer(_specs.Spec):
     """The base of all optimizers.
 
@@ -43,7 +43,7 @@ class Optimizer(_specs.Spec):
         }
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Gradient(Optimizer):
     """The base of those that step along gradients of batches.
 
@@ -84,9 +84,12 @@ class Gradient(Optimizer):
             self._read_number("epsilon", _specs.POSITIVE)
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class SGD(Gradient):
-    """Gradient descent, with momentum where asked: v = momentum v - learning_rate g; p += v.
+    """Gradient descent, with momentum where asked: v = momentum v + g, p -= learning_rate v.
+
+    So does PyTorch. Keras keeps learning_rate v instead, which is the same as long as the learning
+    rate is.
 
     Attributes
     ----------
@@ -95,7 +98,7 @@ class SGD(Gradient):
     momentum : float
         At least 0, below 1.
     nesterov : bool
-        Nesterov's momentum: p += momentum v - learning_rate g, with the new v.
+        Nesterov's momentum: p -= learning_rate (g + momentum v), with the new v.
     """
 
     learning_rate: Rate = 0.01
@@ -120,7 +123,7 @@ class SGD(Gradient):
         return "momentum" if self.momentum else "sgd"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Adagrad(Gradient):
     """Duchi, Hazan and Singer (2011): each step divided by the root of the sum of g^2 so far.
 
@@ -139,7 +142,7 @@ class Adagrad(Gradient):
     kind: ClassVar[str] = "adagrad"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class RMSprop(Gradient):
     """Tieleman and Hinton (2012): each step divided by the root of a running mean of g^2.
 
@@ -152,7 +155,8 @@ class RMSprop(Gradient):
     momentum : float
         At least 0, below 1.
     epsilon : float
-        Above 0; 1e-7 is Keras' default, PyTorch's is 1e-8.
+        Above 0, added to the root as in PyTorch, whose default is 1e-8; 1e-7 is that of Keras,
+        where it is added under the root.
     """
 
     learning_rate: Rate = 0.001
@@ -162,7 +166,7 @@ class RMSprop(Gradient):
     kind: ClassVar[str] = "rmsprop"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Adam(Gradient):
     """Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
 
@@ -199,7 +203,7 @@ class Adam(Gradient):
         return "amsgrad" if self.amsgrad else "adam"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class AdamW(Adam):
     """`Adam` with a weight decay of its own, Keras' default (PyTorch's is 0.01).
 
@@ -211,7 +215,7 @@ class AdamW(Adam):
     kind: ClassVar[str] = "adamw"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class NAdam(Gradient):
     """Dozat, "Incorporating Nesterov momentum into Adam" (2016).
 
@@ -232,7 +236,7 @@ class NAdam(Gradient):
     kind: ClassVar[str] = "nadam"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Lion(Gradient):
     """Chen et al., "Symbolic discovery of optimization algorithms" (2023): steps of one length.
 
@@ -251,12 +255,13 @@ class Lion(Gradient):
     kind: ClassVar[str] = "lion"
 
 
-@dataclass(frozen=True)
+@_specs.frozen
 class Rprop(Gradient):
-    """Riedmiller and Braun (1993): each parameter has a step of its own, led by signs of g alone.
+    """Each parameter has a step of its own, led by the signs of gradients alone: iRprop-.
 
-    A step grows by 1.2 while the sign stays, up to 50, and shrinks by 0.5, down to 1e-6, where it
-    turns: the numbers of the paper and of PyTorch. For full batches, whose signs mean something.
+    A step grows by 1.2 while the sign stays, up to 50; where the sign turns, it halves, down to
+    1e-6, and waits once. The numbers are those of PyTorch. For full batches, whose signs mean
+    something. Igel and Hüsken, "Improving the Rprop learning algorithm" (2000).
 
     Attributes
     ----------
@@ -269,80 +274,122 @@ class Rprop(Gradient):
     full_batch: ClassVar[bool] = True
 
 
-@dataclass(frozen=True)
-class LBFGS(Optimizer):
-    """Limited-memory BFGS with a line search, for full batches of small problems.
-
-    Nocedal and Wright, "Numerical optimization" (2006), algorithm 7.5.
+@_specs.frozen
+class Minimizer(Optimizer):
+    """The base of those that minimize the loss of all samples, with no learning rate.
 
     Attributes
     ----------
-    max_iter : int
-        Iterations at most.
+    max_iter, max_evaluations : int
+        Iterations, and evaluations of the loss, at most.
+    gradient_tolerance : float
+        It stops where no element of the gradient is greater.
+    decrease_tolerance : float
+        It stops where a step lowers the loss by at most this part of it; 0: never.
+    """
+
+    full_batch: ClassVar[bool] = True
+
+    max_iter: int = 200
+    _: KW_ONLY
+    max_evaluations: int = 15_000
+    gradient_tolerance: float = 1e-5
+    decrease_tolerance: float = 2.2e-9
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        self._read_index("max_iter", 0)
+        self._read_index("max_evaluations", 1)
+        self._read_number("gradient_tolerance", _specs.NOT_NEGATIVE)
+        self._read_number("decrease_tolerance", _specs.NOT_NEGATIVE)
+
+    def numbers(self) -> dict[str, float]:
+        """Return the engine's numbers that all minimizers know, by the engine's names."""
+        return {
+            "max_iter": self.max_iter,
+            "max_evaluations": self.max_evaluations,
+            "gradient_tolerance": self.gradient_tolerance,
+            "decrease_tolerance": self.decrease_tolerance,
+        }
+
+
+@_specs.frozen
+class LBFGS(Minimizer):
+    """Limited-memory BFGS with a line search, for full batches of small problems.
+
+    Nocedal and Wright, "Numerical optimization" (2006), algorithms 7.4 and 7.5. Limits and
+    tolerances are those of SciPy and scikit-learn.
+
+    Attributes
+    ----------
+    max_iter, max_evaluations : int
+        Iterations, and evaluations of the loss, at most.
     history : int
         The pairs of steps and changes of the gradient that it remembers.
-    tolerance : float
+    gradient_tolerance : float
         It stops where no element of the gradient is greater.
-    tolerance_change : float
-        It stops where the loss changes by less, relative to itself.
+    decrease_tolerance : float
+        It stops where a step lowers the loss by at most this part of it; 0: never.
     """
 
     max_iter: int = 200
     history: int = 10
-    _: KW_ONLY
-    tolerance: float = 1e-5
-    tolerance_change: float = 1e-9
     kind: ClassVar[str] = "lbfgs"
-    full_batch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        self._read_index("max_iter", 1)
+        super().__post_init__()
         self._read_index("history", 1)
-        self._read_number("tolerance", _specs.NOT_NEGATIVE)
-        self._read_number("tolerance_change", _specs.NOT_NEGATIVE)
+
+    def numbers(self) -> dict[str, float]:
+        """Return the engine's numbers that this optimizer knows, by the engine's names."""
+        return super().numbers() | {"history": self.history}
 
 
-@dataclass(frozen=True)
-class LevenbergMarquardt(Optimizer):
+@_specs.frozen
+class LevenbergMarquardt(Minimizer):
     """Damped Gauss-Newton steps, for squared errors on full batches of very small networks.
 
-    Hagan and Menhaj, "Training feedforward networks with the Marquardt algorithm" (1994). The
-    defaults are those of MATLAB's trainlm.
+    Hagan and Menhaj, "Training feedforward networks with the Marquardt algorithm" (1994).
 
     Attributes
     ----------
+    max_iter, max_evaluations : int
+        Iterations, and evaluations of the loss, at most.
     mu : float
         The damping at the start.
-    max_iter : int
-        Iterations at most.
-    mu_decrease, mu_increase : float
-        The damping is multiplied by the one after a step that lowers the loss, by the other after
-        one that does not, which is taken back.
+    mu_factor : float
+        The damping is divided by this after a step that lowers the loss, and multiplied after one
+        that does not, which is taken back.
     mu_max : float
         It stops where the damping is greater.
-    tolerance : float
+    gradient_tolerance : float
         It stops where no element of the gradient is greater.
+    decrease_tolerance : float
+        It stops where a step lowers the loss by at most this part of it; 0: never.
     """
 
+    max_iter: int = 200
     mu: float = 1e-3
-    max_iter: int = 1000
     _: KW_ONLY
-    mu_decrease: float = 0.1
-    mu_increase: float = 10.0
+    mu_factor: float = 10.0
     mu_max: float = 1e10
-    tolerance: float = 1e-7
     kind: ClassVar[str] = "levenberg_marquardt"
-    full_batch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the fields."""
+        super().__post_init__()
         self._read_number("mu", _specs.POSITIVE)
-        self._read_index("max_iter", 1)
-        self._read_number("mu_decrease", _specs.BETWEEN_0_AND_1)
-        self._read_number("mu_increase", _specs.Limits(1.0, open_low=True))
-        self._read_number("mu_max", _specs.Limits(self.mu))
-        self._read_number("tolerance", _specs.NOT_NEGATIVE)
+        self._read_number("mu_factor", _specs.Limits(1.0, open_low=True))
+        self._read_number("mu_max", _specs.Limits(self.mu, 1e300))
+
+    def numbers(self) -> dict[str, float]:
+        """Return the engine's numbers that this optimizer knows, by the engine's names."""
+        return super().numbers() | {
+            "damping": self.mu,
+            "damping_factor": self.mu_factor,
+            "damping_most": self.mu_max,
+        }
 
 
 KINDS: dict[str, type[Optimizer]] = {
