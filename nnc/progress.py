@@ -107,9 +107,8 @@ class Progress:
             if not _quietly(lambda: _write(self._lines, line)):
                 self._lines = None
         elif self._display is not None:
-            self._note = "".join(
-                f", {key} {value:.4g}" for key, value in logs.items() if key.startswith("val_")
-            )
+            if "val_loss" in logs:
+                self._note = f", val_loss {logs['val_loss']:.4g}"
             self(epoch + 1, logs.get("loss", self._loss))
 
     def _too_early(self) -> bool:
@@ -228,6 +227,7 @@ class _Line:
         self._epochs = epochs
         self._stream = stream
         self._length = 0
+        self._bar = 24  # it shrinks where the text needs room, and does not grow back
 
     def draw(self, epoch: int, note: str, seconds: float) -> None:
         """Show it."""
@@ -239,10 +239,10 @@ class _Line:
         if 0 < epoch < self._epochs:
             text += f", {_duration(seconds * (self._epochs - epoch) / epoch)} left"
         room = _width(self._stream) - 1  # a full line would scroll some terminals
-        width = min(24, room - len(text) - 8)
-        if width >= 4:
-            full = int(width * part)
-            text = f"[{'#' * full}{'.' * (width - full)}] {text}"
+        self._bar = min(self._bar, room - len(text) - 8)
+        if self._bar >= 4:
+            full = int(self._bar * part)
+            text = f"[{'#' * full}{'.' * (self._bar - full)}] {text}"
         text = f"{int(100 * part):3}% {text}"[: max(1, room)]
         blank = " " * (self._length - len(text))
         _write(self._stream, f"\r{text}{blank}")
