@@ -8,7 +8,6 @@ stops a training.
 
 from __future__ import annotations
 
-import html
 import math
 import os
 import sys
@@ -286,7 +285,7 @@ class _NotebookBar:
     def _repr_html_(self) -> str:
         return (
             f'<progress value="{min(self._epoch, self._epochs)}" max="{max(1, self._epochs)}">'
-            f"</progress> <code>{html.escape(self._text)}</code>"
+            f"</progress> <code>{self._text}</code>"
         )
 
 
