@@ -152,7 +152,8 @@ class CallbackList:
 
     def check(self, keys: Sequence[str], metrics: Sequence[Metric] = ()) -> None:
         """Raise where a callback needs a name that is not among the logs' keys."""
-        self._call("check", keys, metrics)
+        for callback in self._own():
+            callback.check(keys, metrics)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Call all of them."""
@@ -179,21 +180,21 @@ class CallbackList:
         """Call all of them, by default with the logs of the last epoch."""
         self._call("on_train_end", (self._logs or {}) if logs is None else logs)
 
-    def restored(self) -> Any:
+    def restored(self) -> tuple[int, str] | None:
         """Return (epoch, name) of the last callback that leaves an epoch's weights in the network.
 
         None where all leave those of the last epoch.
         """
-        found = [answer for _, answer in self._call("restored") if answer is not None]
+        found = [answer for c in self._own() if (answer := c.restored()) is not None]
         return found[-1] if found else None
 
     def get_state(self) -> list[State]:
         """Return the state of each callback: plain numbers, which JSON can hold."""
-        return [c.get_state() if hasattr(c, "get_state") else {} for c in self.callbacks]
+        return [c.get_state() if isinstance(c, Callback) else {} for c in self.callbacks]
 
     def get_arrays(self) -> list[list[Array]]:
         """Return the arrays that belong to the state of each callback."""
-        return [c.get_arrays() if hasattr(c, "get_arrays") else [] for c in self.callbacks]
+        return [c.get_arrays() if isinstance(c, Callback) else [] for c in self.callbacks]
 
     def set_state(
         self, state: Sequence[Mapping[str, Number]], arrays: Sequence[Sequence[Array]] | None = None
@@ -216,6 +217,10 @@ class CallbackList:
                 callback.set_state(its_state)
             if its_arrays:
                 callback.set_arrays(its_arrays)
+
+    def _own(self) -> list[Callback]:
+        """Return those that have all of a Callback's methods."""
+        return [callback for callback in self.callbacks if isinstance(callback, Callback)]
 
     def _call(self, method: str, *arguments: object) -> list[tuple[Any, object]]:
         """Call the method of each callback that has it; return their results."""
@@ -241,7 +246,7 @@ class _Function(Callback):
 _METHODS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
 
 
-def _as_list(callbacks: object) -> list[object]:
+def _as_list(callbacks: Any) -> list[Any]:
     """Return callbacks as a list."""
     if callbacks is None:
         return []
@@ -252,7 +257,7 @@ def _as_list(callbacks: object) -> list[object]:
     raise TypeError(f"callbacks: expected callbacks or functions, got {callbacks!r}")
 
 
-def _adapt(callback: object, name: str) -> Any:
+def _adapt(callback: Any, name: str) -> Any:
     """Return an object with methods of a callback."""
     if isinstance(callback, type):
         raise TypeError(

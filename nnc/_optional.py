@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable
 from types import ModuleType
@@ -23,6 +22,8 @@ def import_optional(module: str, needed_by: str) -> ModuleType:
 
 def unknown_name(argument: str, name: object, known: Iterable[str]) -> str:
     """Return the message for a name that is not among the known ones."""
+    import difflib  # here, as `import nnc` should stay quick
+
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -22,7 +22,6 @@ What a training does with its callbacks, here a `CallbackList`::
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import os
@@ -470,6 +469,8 @@ class CSVLogger(Callback):
     def _begin(self, columns: list[str]) -> None:
         """Write the header, and the rows that belong to the part before a training was resumed."""
         rows: list[list[Any]] = []
+        import csv  # here, as `import nnc` should stay quick
+
         if self._rows and os.path.exists(self.path):
             with open(self.path, encoding="utf-8", newline="") as file:
                 rows = list(csv.reader(file))[: self._rows + 1]
@@ -477,6 +478,8 @@ class CSVLogger(Callback):
         self._write("w", rows or [columns])
 
     def _write(self, mode: str, rows: Iterable[Iterable[object]]) -> None:
+        import csv
+
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         with open(self.path, mode, encoding="utf-8", newline="") as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -158,6 +157,8 @@ class History(Mapping[str, list[float]]):
 
     def _repr_html_(self) -> str:
         """Return a table with the first, best and last value of each list, and a small curve."""
+        import html  # here, as `import nnc` should stay quick
+
         head = f"{len(self.epoch)} epochs"
         if self.best_epoch is not None:
             head += f", the best of them {self.best_epoch} by {self.monitor}"

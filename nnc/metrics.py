@@ -531,7 +531,7 @@ def _of_function(name: str | None, function: Callable[..., Any]) -> Metric:
     return Metric(name, function, larger)
 
 
-def resolve(metrics: object) -> list[Metric]:
+def resolve(metrics: Any) -> list[Metric]:
     """Return the metrics that names and functions stand for.
 
     Parameters
@@ -547,7 +547,7 @@ def resolve(metrics: object) -> list[Metric]:
     """
     if metrics is None:
         return []
-    items: list[tuple[str | None, object]]
+    items: list[tuple[str | None, Any]]
     if isinstance(metrics, Mapping):
         items = list(metrics.items())
     elif isinstance(metrics, str | Metric) or callable(metrics):

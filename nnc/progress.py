@@ -8,7 +8,6 @@ stops a training.
 
 from __future__ import annotations
 
-import html
 import math
 import os
 import sys
@@ -60,6 +59,7 @@ class Progress:
         self._display: _Display | None = None
         self._lines: TextIO | None = None
         self._epoch, self._loss, self._note = 0, math.nan, ""
+        self._called = False
         self._started = self._drawn_at = clock()
         self._drawn: tuple[int, float, str] | None = None
 
@@ -82,7 +82,8 @@ class Progress:
     ) -> None:
         """Draw the last state and end the line."""
         if self._display is not None:
-            if self._drawn != (self._epoch, self._loss, self._note) and not self._too_early():
+            latest = (self._epoch, self._loss, self._note)
+            if self._called and self._drawn != latest and not self._too_early():
                 self._draw()
             display, self._display = self._display, None
             if display is not None and self._drawn is not None:
@@ -93,10 +94,9 @@ class Progress:
         """Take the number of epochs that are complete and a loss; draw if it is time."""
         if self._display is None:
             return
-        self._epoch, self._loss = epoch, loss
-        if not self._too_early():
-            if self._clock() - self._drawn_at >= SECONDS_BETWEEN_DRAWINGS:
-                self._draw()
+        self._epoch, self._loss, self._called = epoch, loss, True
+        if self._clock() - self._drawn_at >= SECONDS_BETWEEN_DRAWINGS and not self._too_early():
+            self._draw()
 
     def epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Take what an epoch, counted from 0, gave; print its line, or move the bar."""
@@ -106,9 +106,8 @@ class Progress:
             if not _quietly(lambda: _write(self._lines, line)):
                 self._lines = None
         elif self._display is not None:
-            self._note = "".join(
-                f", {key} {value:.4g}" for key, value in logs.items() if key.startswith("val_")
-            )
+            if "val_loss" in logs:
+                self._note = f", val_loss {logs['val_loss']:.4g}"
             self(epoch + 1, logs.get("loss", self._loss))
 
     def _too_early(self) -> bool:
@@ -227,18 +226,23 @@ class _Line:
         self._epochs = epochs
         self._stream = stream
         self._length = 0
+        self._bar = 24  # it shrinks where the text needs room, and does not grow back
 
     def draw(self, epoch: int, note: str, seconds: float) -> None:
         """Show it."""
         part = min(1.0, epoch / self._epochs) if self._epochs else 1.0
-        full = round(24 * part)
-        text = f"{part:4.0%} [{'#' * full}{'.' * (24 - full)}] {epoch}/{self._epochs}"
+        text = f"{epoch}/{self._epochs}"
         if note:
             text += f"  {note}"
-        if epoch:
-            left = seconds * (self._epochs - epoch) / epoch
-            text += f"  {_duration(seconds)} < {_duration(left)}"
-        text = text[: max(1, _width(self._stream) - 1)]
+        text += f"  {_duration(seconds)}"
+        if 0 < epoch < self._epochs:
+            text += f", {_duration(seconds * (self._epochs - epoch) / epoch)} left"
+        room = _width(self._stream) - 1  # a full line would scroll some terminals
+        self._bar = min(self._bar, room - len(text) - 8)
+        if self._bar >= 4:
+            full = int(self._bar * part)
+            text = f"[{'#' * full}{'.' * (self._bar - full)}] {text}"
+        text = f"{int(100 * part):3}% {text}"[: max(1, room)]
         blank = " " * (self._length - len(text))
         _write(self._stream, f"\r{text}{blank}")
         self._length = len(text)
@@ -281,7 +285,7 @@ class _NotebookBar:
     def _repr_html_(self) -> str:
         return (
             f'<progress value="{min(self._epoch, self._epochs)}" max="{max(1, self._epochs)}">'
-            f"</progress> <code>{html.escape(self._text)}</code>"
+            f"</progress> <code>{self._text}</code>"
         )
 
 

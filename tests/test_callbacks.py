@@ -114,6 +114,11 @@ def test_only_true_stops(wish):
 
 def test_functions_ducks_and_networks():
     class Duck:
+        def check(self):  # its own business
+            raise AssertionError
+
+        get_state = get_arrays = restored = check
+
         def set_network(self, network):
             self.network = network
 
@@ -128,6 +133,7 @@ def test_functions_ducks_and_networks():
     assert duck.network is network
     assert done == [0, 1]
     assert made.stopped_by == "Duck after epoch 1"
+    assert (made.get_state(), made.get_arrays(), made.restored()) == ([{}], [[]], None)
     made, _, done = fit(small_enough, [3.0, 1.0, 0.0])
     assert made.stopped_by == "small_enough after epoch 1"
     assert len(CallbackList(None)) == 0
