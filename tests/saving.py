@@ -1,7 +1,7 @@
 """Saves in a process of their own, under strace: what it asks the system for, refused or killed.
 
 A server forks a process for each save, so that none waits for Python to start; the save begins
-once strace has attached. Run as a script, this file is the server.
+once strace follows it. Run as a script, this file is the server.
 """
 
 import errno
@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -70,16 +71,19 @@ class Saver:
 
     def save(self, path, version, *options, keep_previous=False):
         """Return the exit code: 0, the errno of the OSError, or minus the signal."""
+        self.log.truncate(0)
         job = json.dumps([os.fspath(path), version, keep_previous])
         self.server.stdin.write(job.encode() + b"\n")
         pid = int(self.server.stdout.readline())
         command = ["strace", "-xx", "-s", "4096", "-o", self.log.name, "-p", str(pid), *options]
         tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        message = tracer.stderr.readline()
+        while tracer.poll() is None and r'"\x2e"' not in Path(self.log.name).read_text():
+            self.server.stdin.write(b".")  # until strace sees that it is read
+            time.sleep(0.002)
         self.server.stdin.write(b"\n")
         code = int(self.server.stdout.readline())
-        tracer.communicate()
-        assert "attached" in message, message
+        _, messages = tracer.communicate()
+        assert "attached" in messages, messages
         return code
 
     def calls(self):
@@ -97,7 +101,7 @@ class Saver:
                 break
             if inside:
                 result.append(call)
-            inside = inside or (name == "read" and value == 1)
+            inside = inside or (name == "read" and call.strings() == [b"\n"])
         return result
 
 
@@ -184,7 +188,8 @@ def save(path, version, keep_previous):
     tensors, config = contents(version)
     before = len(os.listdir(MARK))
     os.write(1, f"{os.getpid()}\n".encode())  # what comes before may escape strace, or not
-    os.read(0, 1)
+    while os.read(0, 1) != b"\n":
+        pass
     code = 0
     try:
         files.write(path, tensors, config, "checkpoint", keep_previous=keep_previous)
