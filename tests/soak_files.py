@@ -1,8 +1,8 @@
-"""The tests of files at length: python tests/soak_files.py [share], where 1 is all of it (an hour).
+"""The tests of files at length: python tests/soak_files.py [share], where 1 is all: ten minutes.
 
-Random damage of 100 000 files under a wrong and a right checksum, every system call of a save
-killed and refused over and over until 1000 saves were killed, and 10 000 saves of two writers.
-Needs strace; compares with the safetensors package where it is installed.
+Random damage of 100 000 files under a wrong and a right checksum, 1000 saves killed at each system
+call in turn, each system call refused, and 10 000 saves of two writers under a reader. Needs
+strace; compares with the safetensors package where it is installed.
 """
 
 import importlib.util
