@@ -331,16 +331,21 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("name", BOMBS)
-def test_bombs_are_quick_and_small(name, tmp_path):
-    (tmp_path / "x").write_bytes(BOMBS[name])
+def test_bombs_are_quick_and_small(tmp_path):
+    for name, data in BOMBS.items():
+        (tmp_path / name).write_bytes(data)
     code = """
-        start, before = time.process_time(), peak()
-        try:
-            files.read("x", kind="network")
-        except files.FormatError:
-            pass
-        print(peak() - before, time.process_time() - start)
+        import os
+        before = peak()
+        seconds = []
+        for name in os.listdir():
+            start = time.process_time()
+            try:
+                files.read(name, kind="network")
+            except files.FormatError:
+                pass
+            seconds.append(time.process_time() - start)
+        print(peak() - before, max(seconds))
     """
     kib, seconds = measure(code, tmp_path)
     assert kib < 32 * 1024
