@@ -6,6 +6,7 @@ same arrays. Samples are columns: X (n_0, m), W (n, n_prev), b (n, 1), Z and A (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -53,11 +54,177 @@ def relu_backward(dA: Array, Z: Array) -> Array:
     return np.where(Z <= 0, 0, dA)
 
 
+def hard_sigmoid(Z: Array) -> Array:
+    """Return A = Z / 6 + 1/2, clipped to [0, 1]."""
+    A: Array = np.clip(Z + 3, 0, 6) / 6
+    return A
+
+
+def hard_sigmoid_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ: dA / 6 where |Z| < 3, else 0."""
+    dZ: Array = np.where(np.abs(Z) < 3, dA / 6, 0)
+    return dZ
+
+
+def tanh(Z: Array) -> Array:
+    """Return A = (e^Z - e^-Z) / (e^Z + e^-Z)."""
+    return np.tanh(Z)
+
+
+def tanh_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ = dA * (1 - A^2)."""
+    A = tanh(Z)
+    dZ: Array = dA * (1 - A) * (1 + A)
+    return dZ
+
+
+LEAK = 0.01
+
+
+def leaky_relu(Z: Array) -> Array:
+    """Return A: Z where Z > 0, else 0.01 Z, as in PyTorch; Keras has 0.2."""
+    return np.where(Z > 0, Z, LEAK * Z)
+
+
+def leaky_relu_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ: dA where Z > 0, else 0.01 dA."""
+    return np.where(Z > 0, dA, LEAK * dA)
+
+
+def elu(Z: Array) -> Array:
+    """Return A: Z where Z > 0, else e^Z - 1."""
+    return np.where(Z > 0, Z, np.expm1(np.minimum(Z, 0)))
+
+
+def elu_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ: dA where Z > 0, else dA * e^Z."""
+    return np.where(Z > 0, dA, dA * np.exp(np.minimum(Z, 0)))
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def selu(Z: Array) -> Array:
+    """Return A: scale * Z where Z > 0, else scale * alpha (e^Z - 1)."""
+    return np.where(Z > 0, SELU_SCALE * Z, SELU_SCALE * SELU_ALPHA * np.expm1(np.minimum(Z, 0)))
+
+
+def selu_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ: scale * dA where Z > 0, else scale * alpha * dA * e^Z."""
+    slope = np.where(Z > 0, SELU_SCALE, SELU_SCALE * SELU_ALPHA * np.exp(np.minimum(Z, 0)))
+    dZ: Array = dA * slope.astype(Z.dtype)
+    return dZ
+
+
+def _normal(Z: Array) -> Array:
+    """Return P(Z), the standard normal distribution."""
+    erfc = np.vectorize(math.erfc, otypes=[np.float64])
+    P: Array = erfc(-np.asarray(Z, np.float64) / math.sqrt(2)) / 2
+    return P
+
+
+def gelu(Z: Array) -> Array:
+    """Return A = Z P(Z), the limit 0 where Z is -infinity."""
+    A: Array = np.where(Z == -np.inf, 0, Z) * _normal(Z)
+    return A.astype(Z.dtype)
+
+
+def gelu_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ = dA * (P(Z) + Z p(Z)), with the density p = P'."""
+    z = np.clip(np.asarray(Z, np.float64), -40, 40)
+    dZ: Array = dA * (_normal(Z) + z * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)).astype(Z.dtype)
+    return dZ
+
+
+def silu(Z: Array) -> Array:
+    """Return A = Z sigmoid(Z), the limit 0 where Z is -infinity."""
+    A: Array = np.where(Z == -np.inf, 0, Z) * sigmoid(Z)
+    return A
+
+
+def silu_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ = dA * S (1 + Z (1 - S)) with S = sigmoid(Z), 1 - S = sigmoid(-Z)."""
+    z = np.clip(Z, -800, 800)
+    dZ: Array = dA * sigmoid(z) * (1 + z * sigmoid(-z))
+    return dZ
+
+
+def softplus(Z: Array) -> Array:
+    """Return A = log(1 + e^Z), from e^-|Z| so that nothing overflows."""
+    A: Array = np.maximum(Z, 0) + np.log1p(np.exp(-np.abs(Z)))
+    return A
+
+
+def softplus_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ = dA * sigmoid(Z)."""
+    return dA * sigmoid(Z)
+
+
+def mish(Z: Array) -> Array:
+    """Return A = Z tanh(softplus(Z)), the limit 0 where Z is -infinity."""
+    A: Array = np.where(Z == -np.inf, 0, Z) * np.tanh(softplus(Z))
+    return A
+
+
+def mish_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ = dA * (T + Z (1 - T^2) sigmoid(Z)) with T = tanh(softplus(Z))."""
+    z = np.clip(Z, -800, 800)
+    T = np.tanh(softplus(z))
+    dZ: Array = dA * (T + z * (1 - T) * (1 + T) * sigmoid(z))
+    return dZ
+
+
+def softsign(Z: Array) -> Array:
+    """Return A = Z / (1 + |Z|), the limits where Z is infinite."""
+    z = np.clip(Z, -1e30, 1e30)
+    A: Array = z / (1 + np.abs(z))
+    return A
+
+
+def softsign_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ = dA / (1 + |Z|)^2."""
+    dZ: Array = dA / (1 + np.abs(Z)) ** 2
+    return dZ
+
+
+def hard_swish(Z: Array) -> Array:
+    """Return A = Z hard_sigmoid(Z), the limit 0 where Z is -infinity."""
+    A: Array = np.where(Z == -np.inf, 0, Z) * hard_sigmoid(Z)
+    return A
+
+
+def hard_swish_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ: dA * (Z / 3 + 1/2) where |Z| < 3, dA above, 0 below."""
+    return np.where(np.abs(Z) < 3, dA * (2 * Z + 3) / 6, np.where(Z > 0, dA, 0))
+
+
+def exponential(Z: Array) -> Array:
+    """Return A = e^Z."""
+    return np.exp(Z)
+
+
+def exponential_backward(dA: Array, Z: Array) -> Array:
+    """Return dZ = dA * A."""
+    return dA * np.exp(Z)
+
+
 Activation = tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]
 ACTIVATIONS: dict[str, Activation] = {
     "identity": (identity, identity_backward),
     "relu": (relu, relu_backward),
     "sigmoid": (sigmoid, sigmoid_backward),
+    "hard_sigmoid": (hard_sigmoid, hard_sigmoid_backward),
+    "tanh": (tanh, tanh_backward),
+    "leaky_relu": (leaky_relu, leaky_relu_backward),
+    "elu": (elu, elu_backward),
+    "selu": (selu, selu_backward),
+    "gelu": (gelu, gelu_backward),
+    "silu": (silu, silu_backward),
+    "mish": (mish, mish_backward),
+    "softplus": (softplus, softplus_backward),
+    "softsign": (softsign, softsign_backward),
+    "hard_swish": (hard_swish, hard_swish_backward),
+    "exponential": (exponential, exponential_backward),
 }
 
 

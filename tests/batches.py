@@ -2,13 +2,15 @@
 
 import numpy as np
 from hypothesis import strategies as st
+from support import HIDDEN
 
 from nnc._core import Engine
+from nnc.reference import ACTIVATIONS
 
 BCE, CCE = "binary_cross_entropy", "categorical_cross_entropy"
 MSE, SSE = "mean_squared_error", "sum_of_squares"
-PAIRS = [(CCE, "softmax"), (BCE, "sigmoid")] + [
-    (loss, last) for loss in (MSE, SSE) for last in ("identity", "relu", "sigmoid")
+PAIRS = [(CCE, "softmax"), (CCE, "log_softmax"), (BCE, "sigmoid")] + [
+    (loss, last) for loss in (MSE, SSE) for last in ("identity", "relu", "sigmoid", "gelu")
 ]
 # Adam's epsilon: with the usual 1e-8 a gradient of rounding errors alone would make a whole step
 ADAM = {"optimizer": "adam", "learning_rate": 0.01, "epsilon": 1e-3}
@@ -61,20 +63,28 @@ def unpack(params, layers):
     return result
 
 
+def log_softmax(Z):
+    Z = Z - Z.max(axis=1, keepdims=True)
+    return Z - np.log(np.exp(Z).sum(axis=1, keepdims=True))
+
+
+def forward(X, params, layers):
+    """The outputs of all layers, the input first, and what their activations were applied to."""
+    A, Z = [X.astype(np.float64)], []
+    for (W, b), (_, _, activation, bias) in zip(unpack(params, layers), layers, strict=True):
+        Z.append(A[-1] @ W.T + (b if bias else 0))
+        if activation == "log_softmax":
+            A.append(log_softmax(Z[-1]))
+        elif activation == "softmax":
+            A.append(np.exp(log_softmax(Z[-1])))
+        else:
+            A.append(ACTIVATIONS[activation][0](Z[-1]))
+    return A, Z
+
+
 def outputs(X, params, layers):
     """The outputs of all layers, the input first."""
-    A = [X.astype(np.float64)]
-    for (W, b), (_, _, activation, bias) in zip(unpack(params, layers), layers, strict=True):
-        Z = A[-1] @ W.T + (b if bias else 0)
-        if activation == "relu":
-            Z = np.maximum(Z, 0)
-        elif activation == "sigmoid":
-            Z = 1 / (1 + np.exp(-Z))
-        elif activation == "softmax":
-            Z = np.exp(Z - Z.max(axis=1, keepdims=True))
-            Z /= Z.sum(axis=1, keepdims=True)
-        A.append(Z)
-    return A
+    return forward(X, params, layers)[0]
 
 
 def score(P, Y, loss):
@@ -88,20 +98,19 @@ def score(P, Y, loss):
 
 
 def gradient(X, Y, params, layers, loss):
-    """The gradient of the summed loss, and the outputs."""
-    A, result = outputs(X, params, layers), np.zeros_like(params)
-    D = A[-1] - Y if loss in (BCE, CCE) else 2 * (A[-1] - Y)
+    """The gradient of the summed loss, and the outputs: probabilities after log_softmax too."""
+    (A, Z), result = forward(X, params, layers), np.zeros_like(params)
+    P = np.exp(A[-1]) if layers[-1][2] == "log_softmax" else A[-1]
+    D = P - Y if loss in (BCE, CCE) else 2 * (P - Y)
     weights, grads = unpack(params, layers), unpack(result, layers)
     for i in reversed(range(len(layers))):
-        if layers[i][2] == "relu":
-            D = D * (A[i + 1] > 0)
-        elif layers[i][2] == "sigmoid" and not (loss == BCE and i == len(layers) - 1):
-            D = D * A[i + 1] * (1 - A[i + 1])
+        if i < len(layers) - 1 or loss not in (BCE, CCE):
+            D = ACTIVATIONS[layers[i][2]][1](D, Z[i])
         grads[i][0][:] = D.T @ A[i]
         if layers[i][3]:
             grads[i][1][:] = D.sum(axis=0)
         D = D @ weights[i][0]
-    return result, A[-1]
+    return result, P
 
 
 def fit(params, layers, loss, X, Y, epochs=1, batch_size=32, optimizer="sgd", learning_rate=0.01,
@@ -139,5 +148,5 @@ def networks(draw):
     """A random network and a loss that goes with it: layers, loss."""
     loss, last = draw(st.sampled_from(PAIRS))
     sizes = draw(st.lists(st.integers(1, 40), min_size=2, max_size=5))
-    hidden = draw(st.permutations(["relu", "sigmoid", "identity"]))
+    hidden = draw(st.permutations(HIDDEN))
     return layers_of(sizes, last, draw(st.booleans()), hidden), loss

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import nnc
 from nnc import _core
 from nnc._core import Engine
+from nnc.reference import ACTIVATIONS
 
 TOLERANCE = {np.float64: 1e-11, np.float32: 1e-4}
 SIZES = [5, 9, 7, 3]
@@ -66,6 +67,42 @@ def test_random_networks_follow_numpy(network, m, batch_size, seed, optimizer):
     options = optimizer | {"learning_rate": 0.001}
     options |= {"epochs": 2, "batch_size": batch_size, "seed": seed}
     check_against_numpy(layers, loss, m, np.float64, **options)
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("sizes", [SIZES, [40, 150, 130, 3]], ids=["narrow", "wide"])
+@pytest.mark.usefixtures("isa")
+def test_every_activation_follows_numpy(activation, sizes, dtype):
+    others = "tanh" if activation == "exponential" else activation  # e^e^z would overflow
+    layers = layers_of(sizes, others, hidden=[activation, others])
+    options = ADAM | {"epochs": 2, "batch_size": 90, "seed": 3, "n_threads": 2}
+    check_against_numpy(layers, MSE, 170, dtype, **options)
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_every_activation_predicts(activation, dtype):
+    layers = layers_of([5, 9, 3], activation, hidden=[activation])
+    X, _, params = problem(layers, MSE, 70, dtype)
+    params[: 5 * 9] *= 0.3
+    expected = batches.outputs(X, params.astype(np.float64), layers)[-1]
+    network = engine(layers, MSE, params)
+    tolerance = 20 * TOLERANCE[dtype]
+    np.testing.assert_allclose(network.predict(X), expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(network.predict(X[0]), expected[0], rtol=tolerance, atol=tolerance)
+
+
+def test_log_softmax_trains_as_softmax_and_predicts_its_logarithm(dtype):
+    networks = []
+    for last in ("softmax", "log_softmax"):
+        layers = layers_of(SIZES, last)
+        X, Y, params = problem(layers, CCE, 100, dtype)
+        networks.append(engine(layers, CCE, params))
+        networks[-1].fit(X, Y, epochs=3)
+    plain, logs = networks
+    assert (plain.params == logs.params).all()
+    np.testing.assert_allclose(
+        np.exp(logs.predict(X)), plain.predict(X), rtol=20 * np.finfo(dtype).eps
+    )
 
 
 @pytest.mark.parametrize("optimizer", [SGD, ADAM], ids=["sgd", "adam"])

@@ -49,6 +49,8 @@ def predicted(X=X, dtype="float64"):
         ([(2, 1, None, True)], ValueError, "Non-supported activation function None in layers"),
         ([(2, 2, "softmax", True), (2, 1, "relu", True)], ValueError, "softmax belongs to"),
         ([(2, 1, "softmax", True)], ValueError, "softmax belongs to the output layer"),
+        ([(2, 1, "log_softmax", True)], ValueError, "softmax belongs to the output layer"),
+        ([(2, 1, "logsoftmax", True)], ValueError, "known are .*; did you mean 'log_softmax'"),
     ],
 )
 def test_layers(layers, error, message):
@@ -71,8 +73,9 @@ def test_softmax_needs_categorical_cross_entropy(loss):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((LAYERS, "hinge", "float64"), ValueError, "loss: unknown name 'hinge'"),
-        ((LAYERS, "", "float64"), ValueError, "loss: unknown name ''"),
+        ((LAYERS, "hinge", "float64"), ValueError, "Non-supported loss 'hinge' in loss: known are"),
+        ((LAYERS, "", "float64"), ValueError, "Non-supported loss '' in loss: known are"),
+        ((LAYERS, "mean_square_error", "float64"), ValueError, "mean 'mean_squared_error'?"),
         ((LAYERS, None, "float64"), TypeError, "str"),
         ((LAYERS, CCE, "float16"), ValueError, "dtype: expected float32 or float64, got 'float16'"),
         ((LAYERS, CCE, np.float64), TypeError, "str"),
@@ -125,7 +128,8 @@ EXPECTED = "fit: expected epochs >= 0, batch_size >= 1, n_threads >= 1, a finite
         ({"beta_2": np.nan}, ValueError, "beta_2"),
         ({"epsilon": -1e-9}, ValueError, "epsilon >= 0"),
         ({"epsilon": np.nan}, ValueError, "epsilon >= 0"),
-        ({"optimizer": "adagrad"}, ValueError, "optimizer: unknown name 'adagrad'"),
+        ({"optimizer": "adagrad"}, ValueError, "Non-supported optimizer 'adagrad' in optimizer"),
+        ({"optimizer": "Adam"}, ValueError, "known are .*adam.*; did you mean 'adam'"),
         ({"optimizer": None}, TypeError, "str"),
         ({"seed": -1}, (ValueError, OverflowError), None),
         ({"seed": 2**32}, (ValueError, OverflowError), None),

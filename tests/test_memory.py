@@ -71,6 +71,8 @@ CALLS = {
     "cost error": failing(nnc.get_cost_value, Y_HAT, Y.T),
     "accuracy": lambda: nnc.get_accuracy_value(Y_HAT, Y),
     "output_gradient": lambda: _core.output_gradient(Y_HAT, Y, "sigmoid"),
+    "output_gradient of Z": lambda: _core.output_gradient(Y_HAT, Y, "gelu", Y_HAT),
+    "output_gradient without Z": failing(_core.output_gradient, Y_HAT, Y, "gelu"),
     "output_gradient error": failing(_core.output_gradient, Y_HAT, X, "sigmoid"),
     "classes": lambda: nnc.convert_prob_into_class(Y_HAT),
     "update": lambda: nnc.update(PARAMS, GRADS, NET, 1e-9),

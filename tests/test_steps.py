@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import EPS, architecture, assert_close, data, networks
+from support import EPS, KINKS, architecture, assert_close, data, networks
 
 import nnc
-from nnc import reference
+from nnc import _core, reference
 
 pytestmark = pytest.mark.usefixtures("isa")
 
@@ -37,9 +37,9 @@ def test_backward(nn_architecture, m, dtype):
         assert_close(ours[key], value, units=64)
 
 
-@given(st.integers(1, 40), st.integers(1, 40), SAMPLES.filter(bool), DTYPES, st.integers(0, 2))
-def test_single_layers(n_in, n_out, m, dtype, which):
-    activation = ["identity", "relu", "sigmoid"][which]
+@given(st.integers(1, 40), st.integers(1, 40), SAMPLES.filter(bool), DTYPES,
+       st.sampled_from(sorted(reference.ACTIVATIONS)))  # fmt: skip
+def test_single_layers(n_in, n_out, m, dtype, activation):
     A_prev, _, params = data(architecture([n_in, n_out], ["sigmoid"]), m, dtype=dtype)
     W, b = params["W1"], params["b1"]
     ours = nnc.single_layer_forward_propagation(A_prev, W, b, activation)
@@ -76,12 +76,12 @@ def test_gradients_equal_finite_differences(nn_architecture, m):
         return reference.get_cost_value(Y_hat, Y)
 
     Y_hat, memory = nnc.full_forward_propagation(X, params, nn_architecture)
-    kinks = [
-        memory[f"Z{i}"]
+    distances = [
+        np.abs(memory[f"Z{i}"] - kink).min()
         for i, layer in enumerate(nn_architecture, 1)
-        if layer["activation"] == "relu"
+        for kink in KINKS.get(layer["activation"], [])
     ]
-    if any(np.abs(Z).min() < 1e-4 for Z in kinks):
+    if min(distances, default=1) < 1e-4:
         return  # a difference across a kink is no derivative
     grads = nnc.full_backward_propagation(Y_hat, Y, memory, params, nn_architecture)
     h = 6e-6
@@ -95,6 +95,30 @@ def test_gradients_equal_finite_differences(nn_architecture, m):
         value[index] = start
         numeric = (above - below) / (2 * h)
         assert grads["d" + key][index] == pytest.approx(numeric, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("last", sorted(reference.ACTIVATIONS))
+def test_every_activation_at_the_output(last):
+    nn_architecture = architecture([3, 5, 2], ["tanh", last])
+    X, Y, params = data(nn_architecture, 40)
+    params["W2"] *= 0.05  # outputs around one half, where the cross-entropy wants them
+    params["b2"][:] = {"exponential": -0.7, "softplus": -0.4, "hard_sigmoid": 0.1}.get(last, 0.6)
+    Y_hat, memory = nnc.full_forward_propagation(X, params, nn_architecture)
+    args = (Y_hat, Y, memory, params, nn_architecture)
+    ours, theirs = nnc.full_backward_propagation(*args), reference.full_backward_propagation(*args)
+    for key, value in theirs.items():
+        assert_close(ours[key], value, units=64)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "silu", "mish", "hard_swish"])
+def test_derivatives_of_z_want_z(activation):
+    A = np.full((2, 3), 0.5)
+    with pytest.raises(ValueError, match=f"Z: the derivative of '{activation}' .* pass Z too"):
+        _core.output_gradient(A, A, activation)
+    with pytest.raises(ValueError, match=r"Z.*shape"):
+        _core.output_gradient(A, A, activation, A.T)
+    with pytest.raises(ValueError, match=f"activation: the derivative of '{activation}'"):
+        _core.activation_gradient(A, A, activation)
 
 
 def test_cost_and_accuracy(dtype, rng):

@@ -248,7 +248,7 @@ TEST(elementwise_verbs_allocate_nothing)
     nnc_init(NNC_F64, out, &rng, 1, ELEMENTS);
     nnc_activate(NNC_F64, NNC_ACT_SIGMOID, out, in, ELEMENTS);
     nnc_activate_backward(NNC_F64, NNC_ACT_SIGMOID, out, in, in, ELEMENTS);
-    nnc_output_gradient(NNC_F64, NNC_LOSS_SSE, NNC_ACT_SIGMOID, out, in, in, ELEMENTS);
+    nnc_output_gradient(NNC_F64, NNC_LOSS_SSE, NNC_ACT_SIGMOID, out, in, NULL, in, ELEMENTS);
     nnc_classify(NNC_F64, out, in, ELEMENTS);
     nnc_update(NNC_F64, out, in, 0.1, ELEMENTS);
     CHECK(nnc_first_nonfinite(NNC_F64, out, ELEMENTS) == ELEMENTS);
