@@ -1,10 +1,13 @@
-"""nnc: the neural networks of a NumPy tutorial, with kernels in C.
+"""nnc: the neural networks of a NumPy tutorial, with kernels in C, and a class to work with.
 
 The tutorial's functions stand here under their names; `nnc.reference` holds the same in plain
-NumPy, and `NeuralNetwork` is the class of its first chapter.
+NumPy, and `NeuralNetwork` is the class of its first chapter. `Network` is what one trains other
+networks with: it and what belongs to it are imported when they are first asked for.
 """
 
+import importlib
 import sys
+from typing import TYPE_CHECKING, Any
 
 from nnc import _build
 
@@ -39,27 +42,109 @@ from nnc.tutorial import (  # noqa: E402
     update,
 )
 
+if TYPE_CHECKING:
+    from nnc import callbacks, files, initializers, layers, losses, metrics, optimizers, schedules
+    from nnc.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TimeLimit
+    from nnc.files import FormatError
+    from nnc.history import History
+    from nnc.layers import BatchNorm, Dense, Dropout, Flatten, LayerNorm, Reshape
+    from nnc.network import Network
+    from nnc.optimizers import (
+        LBFGS,
+        SGD,
+        Adagrad,
+        Adam,
+        AdamW,
+        LevenbergMarquardt,
+        Lion,
+        NAdam,
+        RMSprop,
+        Rprop,
+    )
+
 __version__ = "0.1.0"
+
+# What is imported when it is first asked for, by module.
+_LAZY = {
+    "callbacks": ("EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau", "TimeLimit"),
+    "files": ("FormatError",),
+    "history": ("History",),
+    "initializers": (),
+    "layers": ("BatchNorm", "Dense", "Dropout", "Flatten", "LayerNorm", "Reshape"),
+    "losses": (),
+    "metrics": (),
+    "network": ("Network",),
+    "optimizers": (
+        "LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "LevenbergMarquardt", "Lion", "NAdam",
+        "RMSprop", "Rprop",
+    ),
+    "schedules": (),
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LAZY.items():
+        if name == module:
+            return importlib.import_module(f"nnc.{module}")
+        if name in names:
+            return getattr(importlib.import_module(f"nnc.{module}"), name)
+    raise AttributeError(f"module 'nnc' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 if hasattr(sys.modules.get("threadpoolctl"), "register"):
     register_threadpoolctl()
 
 __all__ = [
+    "LBFGS",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "BatchNorm",
+    "Dense",
     "DivergenceError",
+    "Dropout",
+    "EarlyStopping",
+    "Flatten",
+    "FormatError",
+    "History",
+    "LayerNorm",
+    "LevenbergMarquardt",
+    "Lion",
+    "ModelCheckpoint",
+    "NAdam",
+    "Network",
     "NeuralNetwork",
+    "RMSprop",
+    "ReduceLROnPlateau",
+    "Reshape",
+    "Rprop",
+    "TimeLimit",
+    "callbacks",
     "convert_prob_into_class",
     "cpu_info",
     "datasets",
+    "files",
     "full_backward_propagation",
     "full_forward_propagation",
     "get_accuracy_value",
     "get_cost_value",
     "get_num_threads",
     "init_layers",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
     "reference",
     "register_threadpoolctl",
     "relu",
     "relu_backward",
+    "schedules",
     "set_num_threads",
     "shutdown_threads",
     "sigmoid",
