@@ -29,9 +29,9 @@ PyDoc_STRVAR(
     "Engine(layers, loss, dtype)\n--\n\n"
     "A network of (n_in, n_out, activation, has_bias) layers, whose parameters start at 0.\n"
     "\n"
-    "activation: one of ACTIVATIONS, or softmax in the last layer. loss:\n"
-    "binary_cross_entropy, categorical_cross_entropy (with softmax), mean_squared_error or\n"
-    "sum_of_squares. dtype: float32 or float64.");
+    "activation: one of ACTIVATIONS, or softmax in the last layer. loss: a name, of which an\n"
+    "unknown one lists all; categorical_cross_entropy goes with softmax. dtype: float32 or\n"
+    "float64.");
 
 static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -160,6 +160,7 @@ static PyObject *engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
     nnc_fitting fitting = {.net = &self->net,
                            .dtype = self->dtype,
                            .loss = self->loss,
+                           .loss_parameter = nnc_loss_parameter(self->loss),
                            .data = nnc_rows(in[0].array, in[1].array),
                            .epochs = (size_t)epochs,
                            .batch = (size_t)batch,

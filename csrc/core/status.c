@@ -20,7 +20,7 @@ const char *nnc_activation_name(nnc_activation activation)
 
 const char *nnc_loss_name(nnc_loss loss)
 {
-#define NAME(suffix, name) [NNC_LOSS_##suffix] = #name,
+#define NAME(suffix, name, ...) [NNC_LOSS_##suffix] = #name,
     static const char *const names[NNC_LOSS_COUNT] = {NNC_LOSS_LIST(NAME)};
 #undef NAME
     return names[loss];
