@@ -73,6 +73,8 @@ static void check_gradients(nnc_dtype dtype)
             }
         }
         check_gradient(dtype, NNC_LOSS_BCE, NNC_ACT_IDENTITY, true, 1, sizes[s]);
+        for (int loss = 0; loss < NNC_LOSS_COUNT; loss++)
+            check_gradient(dtype, (nnc_loss)loss, NNC_ACT_SIGMOID, true, 2, sizes[s]);
     }
 }
 
