@@ -67,13 +67,39 @@
     X(SOFTMAX, softmax)     \
     X(LOG_SOFTMAX, log_softmax)
 
-/* X(enumerator suffix, name): the cross-entropies are means over samples and sums over outputs,
- * mean_squared_error is a mean over both, sum_of_squares a sum over both. */
-#define NNC_LOSS_LIST(X)              \
-    X(BCE, binary_cross_entropy)      \
-    X(CCE, categorical_cross_entropy) \
-    X(MSE, mean_squared_error)        \
-    X(SSE, sum_of_squares)
+/* X(enumerator suffix, name, mean, y, size, parameter). The loss of a batch is a sum over samples
+ * and outputs, divided by the number of samples (SAMPLES), of samples and outputs (ALL) or nothing
+ * (NOTHING). y are NUMBERS, or stand for CLASSES. TINY ones are in the kernel for tiny networks.
+ * Some have a parameter c, here with its usual value. A new loss is a line here and two functions
+ * in kernels/loss_tmpl.h. Of one output p, with e = p - y:
+ *
+ *   binary_cross_entropy         -(y log p + (1 - y) log(1 - p))
+ *   categorical_cross_entropy    -y log p
+ *   mean_squared_error, sum_of_squares    e^2
+ *   mean_absolute_error          |e|; its derivative at e = 0 is 0
+ *   huber                        e^2 / 2 where |e| <= c, else c (|e| - c / 2)
+ *   quantile                     -c e where e < 0, else (1 - c) e; its derivative at e = 0 is 0
+ *   poisson                      p - y log p
+ *   binary_focal_cross_entropy   w^c times the binary cross-entropy, w = y (1 - p) + (1 - y) p
+ *   hinge                        max(0, 1 - t p), t = 1 where y > 0, else -1; its derivative at
+ *                                t p = 1 is 0
+ */
+#define NNC_LOSS_LIST(X)                                         \
+    X(BCE, binary_cross_entropy, SAMPLES, CLASSES, TINY, 0)      \
+    X(CCE, categorical_cross_entropy, SAMPLES, CLASSES, TINY, 0) \
+    X(MSE, mean_squared_error, ALL, NUMBERS, TINY, 0)            \
+    X(SSE, sum_of_squares, NOTHING, NUMBERS, TINY, 0)            \
+    X(MAE, mean_absolute_error, ALL, NUMBERS, LARGE, 0)          \
+    X(HUBER, huber, ALL, NUMBERS, LARGE, 1)                      \
+    X(QUANTILE, quantile, ALL, NUMBERS, LARGE, 0.5)              \
+    X(POISSON, poisson, ALL, NUMBERS, LARGE, 0)                  \
+    X(FOCAL, binary_focal_cross_entropy, ALL, CLASSES, LARGE, 2) \
+    X(HINGE, hinge, ALL, CLASSES, LARGE, 0)
+
+/* X(enumerator suffix, name): those that are computed from logits after a sigmoid. */
+#define NNC_LOGIT_LOSS_LIST(X)   \
+    X(BCE, binary_cross_entropy) \
+    X(FOCAL, binary_focal_cross_entropy)
 
 /* X(enumerator suffix, name, state): how a step follows from the gradients, and how many blocks
  * like the parameters it remembers. */
@@ -96,7 +122,7 @@
 
 #define NNC_ENUMERATOR(name, ...) name,
 #define NNC_ACT_ENUMERATOR(suffix, ...) NNC_ACT_##suffix,
-#define NNC_LOSS_ENUMERATOR(suffix, name) NNC_LOSS_##suffix,
+#define NNC_LOSS_ENUMERATOR(suffix, ...) NNC_LOSS_##suffix,
 #define NNC_OPTIMIZER_ENUMERATOR(suffix, ...) NNC_OPTIMIZER_##suffix,
 #define NNC_FUNCTION_ENUMERATOR(suffix, name) NNC_FUNCTION_##suffix,
 
@@ -118,6 +144,8 @@ bool nnc_is_softmax(nnc_activation activation);
 /* Whether its derivative is written from z: OF_Z. */
 bool nnc_is_of_z(nnc_activation activation);
 const char *nnc_loss_name(nnc_loss loss);
+/* The usual value of the loss's parameter; 0 where it has none. */
+double nnc_loss_parameter(nnc_loss loss);
 const char *nnc_optimizer_name(nnc_optimizer optimizer);
 size_t nnc_optimizer_state(nnc_optimizer optimizer);
 const char *nnc_function_name(nnc_function function);
@@ -257,9 +285,10 @@ nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, cons
 void nnc_update(nnc_dtype dtype, void *params, const void *grads, double learning_rate, size_t n);
 
 /* The loss of y_hat against y, both (n_out, m), and the fraction of samples whose every class
- * (y_hat > 1/2) is right. A mean over m = 0 samples is NaN. Cross-entropy sees a y_hat of 0 as the
- * smallest normal number, and a 1 - y_hat of 0 as half the machine epsilon. Either result may be
- * NULL. */
+ * (y_hat > 1/2; for hinge y_hat > 0) is right. A mean over m = 0 samples is NaN. Logarithms see a
+ * y_hat of 0 as the smallest normal number, and a 1 - y_hat of 0 as half the machine epsilon.
+ * Either result may be NULL. A loss's parameter has its usual value here, as in nnc_output_gradient
+ * and nnc_train. */
 nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accuracy,
                      const void *y_hat, const void *y, size_t n_out, size_t m);
 
@@ -290,8 +319,8 @@ typedef struct {
 } nnc_monitor;
 
 /* X(enumerator suffix, C type, NumPy's name): what x may be made of in batches. */
-#define NNC_ELEMENT_LIST(X)    \
-    X(REAL, void, "")          \
+#define NNC_ELEMENT_LIST(X) X(REAL, void, "") NNC_NUMBER_LIST(X)
+#define NNC_NUMBER_LIST(X)     \
     X(F32, float, "float32")   \
     X(F64, double, "float64")  \
     X(I8, int8_t, "int8")      \
@@ -312,11 +341,27 @@ typedef struct {
     ptrdiff_t x_feature, x_sample, y_feature, y_sample; /* strides */
     size_t m;
     nnc_element x_type;     /* NNC_ELEMENT_REAL: the dtype of the network */
-    double x_scale;         /* where not 0, each x counts as x * x_scale, rounded to the dtype */
-    const int64_t *classes; /* (m): instead of y, which is then 1 for each sample's class, else 0 */
-    double smoothing;       /* y counts as y (1 - smoothing) + smoothing / n_out */
-    const double *weights;  /* (m): of the samples in the loss; NULL: all 1 */
+    double x_scale;         /* where not 0, x counts as x * x_scale */
+    const int64_t *classes; /* (m): instead of y, or NULL */
+    double smoothing;       /* of y: at least 0, below 1 */
+    const double *weights;  /* (m): at least 0; NULL: all 1 */
 } nnc_data;
+
+/* What batches, and nnc_evaluate, make of it; nnc_train reads x, y, their strides and m only.
+ *
+ * x of another type than the network's is rounded to nearest. With a scale, double(x) * x_scale is
+ * computed in double, and then rounded to the dtype.
+ *
+ * classes: y is 1 for the output that is the sample's class, 0 for the others; the y of a network's
+ * only output is the class itself, 0 or 1.
+ *
+ * smoothing: y counts as y (1 - smoothing) + smoothing u, computed in double and then rounded; u is
+ * 1 / n_out for categorical cross-entropy, else 1/2. Hinge, which sees signs only, has none. Where
+ * y was 0 or 1, an output on the same side of 1/2 is right; for softmax, the largest one is.
+ *
+ * weights, rounded to the dtype, multiply each sample's loss and its gradient. In every mean, of
+ * accuracies too, their sum takes the place of the number of samples. A batch whose weights are all
+ * 0 has gradient 0, and an epoch without any other is NaN. */
 
 /* Work space that a caller keeps from call to call; {0} at first. */
 typedef struct {
@@ -378,6 +423,7 @@ typedef struct {
     nnc_dtype dtype;
     nnc_loss loss;
     nnc_data data;
+    double loss_parameter;
     size_t epochs, batch; /* batch: at least 1; the last one of an epoch may have fewer samples */
     nnc_stepper *stepper;
     const double *rates; /* (epochs, n_rates): learning rates instead of the stepper's, or NULL; */
@@ -385,7 +431,8 @@ typedef struct {
     nnc_rng *shuffle;    /* where not NULL, the samples change places before each epoch */
     size_t first_epoch;  /* so many epochs went before, each with its shuffle */
     uint64_t seed;       /* of dropout; it counts the stepper's steps */
-    void *outputs;       /* (m, n_out): the output for each sample, before its step; or NULL */
+    void *outputs;       /* (m, n_out): each epoch leaves the output for each sample, before its
+                          * step and as nnc_predict has it, in the sample's row; or NULL */
     size_t n_threads;    /* as in nnc_training */
     nnc_memory *memory;  /* or NULL */
     nnc_monitor monitor;
@@ -408,10 +455,18 @@ typedef struct nnc_predictor nnc_predictor;
 nnc_status nnc_predictor_new(nnc_predictor **predictor, const nnc_net *net, nnc_dtype dtype);
 void nnc_predictor_free(nnc_predictor *predictor);
 
-/* y (m, n_out), row-major: the output for each of data's samples. data.y is not used.
+/* y (m, n_out), row-major: the output for each of data's samples. Of data only x is used.
  * NNC_ERR_MEMORY, and what the monitor returns: y is then incomplete. */
 nnc_status nnc_predict(nnc_predictor *predictor, const void *params, const nnc_data *data, void *y,
                        size_t n_threads, const nnc_monitor *monitor);
+/* The loss of the network on data, computed as nnc_fit computes it, and the fraction of samples
+ * classified right, as there; NaN where y are numbers and the output is no probability, of sigmoid
+ * or softmax. Means over no samples, or over weights of sum 0, are NaN. accuracy may be NULL, and
+ * outputs, or else it becomes what nnc_predict gives. NNC_ERR_MEMORY, _SIZE, _SOFTMAX, and what the
+ * monitor returns: the results are then worthless. */
+nnc_status nnc_evaluate(nnc_predictor *predictor, const void *params, const nnc_data *data,
+                        nnc_loss loss, double loss_parameter, double *cost, double *accuracy,
+                        void *outputs, size_t n_threads, const nnc_monitor *monitor);
 /* y (n_out) for one sample x (n_in). Its sums run in another order than nnc_predict's, so that
  * results may differ in their last bits. */
 void nnc_predict_one(nnc_predictor *predictor, const void *params, const void *x, void *y);

@@ -26,13 +26,13 @@ typedef struct {
     void *blocks[3]; /* parameters: epoch e starts from block e % 3 and works on the next, so
                       * that the start of the epoch before is still there */
     void *params;    /* in the end */
-    double *cost, *accuracy;  /* the histories */
-    double loss, hits;        /* of the epoch so far */
-    atomic_size_t tickets[2]; /* by phase: the next panel, the next task */
-    atomic_bool hurry;        /* set by rank 0 at any time: phases may break off */
-    atomic_bool never;        /* false */
-    atomic_bool stop[2];      /* by phase, and set only in it: it broke off */
-    nnc_status verdict;       /* of rank 0 on an epoch */
+    double *cost, *accuracy;   /* the histories */
+    double loss, hits, weight; /* of the epoch so far */
+    atomic_size_t tickets[2];  /* by phase: the next panel, the next task */
+    atomic_bool hurry;         /* set by rank 0 at any time: phases may break off */
+    atomic_bool never;         /* false */
+    atomic_bool stop[2];       /* by phase, and set only in it: it broke off */
+    nnc_status verdict;        /* of rank 0 on an epoch */
     size_t done;
 } run;
 
@@ -47,12 +47,14 @@ typedef struct {
                           * is not fused */
 } member;
 
-/* What turns a sum of gradients over the batch into the gradient of the loss. */
+/* What turns a sum of gradients over the batch, which is loaded, into the gradient of the loss. Any
+ * number does where all weights are 0. */
 static double mean_of(const member *self)
 {
     const nnc_net *net = self->batch.net;
     size_t n_out = net->layers[net->n_layers - 1].n_out;
-    return 1 / nnc_loss_divisor(self->batch.loss, self->batch.n, n_out);
+    double weight = nnc_batch_weight(&self->batch);
+    return weight == 0 ? 1 : 1 / nnc_loss_divisor(self->batch.loss, weight, n_out);
 }
 
 /* Groups of panels until none is left, all at once where the batch is not wide or is coupled:
@@ -68,7 +70,6 @@ static bool panel_phase(member *self)
         most = nnc_max(1, nnc_min(panels / (2 * r->n_threads), GROUP));
     else if (!b->wide && !nnc_pacer_tick(&r->pacers[0], b->net->n_params * b->n))
         return false;
-    double rate = r->fused ? r->fitting->stepper->learning_rate * mean_of(self) : 0;
     for (;;) {
         size_t first = atomic_fetch_add_explicit(&r->tickets[0], most, memory_order_relaxed);
         if (first >= panels) return true;
@@ -76,7 +77,10 @@ static bool panel_phase(member *self)
         for (size_t p = first; p < end; p++)
             nnc_load_panel(b, p, &r->fitting->data, r->order, self->start);
         if (!nnc_forward_panels(b, first, end - first, self->params, scratch, true)) return false;
+        for (size_t p = first; r->fitting->outputs && p < end; p++)
+            nnc_store_outputs(b, p, scratch, r->order, self->start, r->fitting->outputs);
         for (size_t p = first; p < end; p++) nnc_loss_panel(b, p, scratch, r->accuracy != NULL);
+        double rate = r->fused ? r->fitting->stepper->learning_rate * mean_of(self) : 0;
         if (!nnc_backward_panels(b, first, end - first, self->params,
                                  r->fused ? self->params : r->grads, rate, scratch))
             return false;
@@ -159,6 +163,7 @@ static bool step(member *self)
         r->loss += self->batch.costs[p];
         if (r->accuracy) r->hits += self->batch.hits[p];
     }
+    if (first) r->weight += nnc_batch_weight(&self->batch);
     if (self->batch.wide && !whole_phase(self, weight_phase, 1)) return false;
     if (first) atomic_store_explicit(&r->tickets[1], 0, memory_order_relaxed);
     if (first && self->batch.coupled) nnc_move_moments(&self->batch, self->next, self->params);
@@ -186,7 +191,7 @@ static void begin_epoch(run *r, size_t epoch)
     if (r->fused || f->data.m == 0)
         memcpy(r->blocks[(epoch + 1) % 3], r->blocks[epoch % 3], block_of(f->net) * r->batch.item);
     if (f->shuffle) nnc_rng_shuffle(f->shuffle, r->order, f->data.m);
-    r->loss = r->hits = 0;
+    r->loss = r->hits = r->weight = 0;
 }
 
 /* Where it diverged, r->params are those at the start of the last epoch recorded. */
@@ -194,10 +199,10 @@ static nnc_status end_epoch(run *r, size_t epoch)
 {
     const nnc_fitting *f = r->fitting;
     const nnc_net *net = f->net;
-    size_t m = f->data.m, bad;
-    double cost = r->loss / nnc_loss_divisor(f->loss, m, net->layers[net->n_layers - 1].n_out);
-    double accuracy = r->accuracy ? r->hits / (double)m : NAN;
-    if (m > 0 && !isfinite(cost)) {
+    size_t n_out = net->layers[net->n_layers - 1].n_out, bad;
+    double cost = r->loss / nnc_loss_divisor(f->loss, r->weight, n_out);
+    double accuracy = r->accuracy ? r->hits / r->weight : NAN;
+    if (r->weight != 0 && !isfinite(cost)) {
         r->params = r->blocks[epoch > 0 ? (epoch - 1) % 3 : 0];
         return NNC_DIVERGED;
     }
@@ -247,9 +252,9 @@ static void lay_out(run *r, nnc_arena *arena)
     size_t n_params = f->net->n_params, item = nnc_dtype_size(f->dtype);
     size_t n_threads = nnc_max(nnc_min(f->n_threads, NNC_MAX_THREADS), 1);
     nnc_batch_lay_out(&r->batch, arena, f->net, f->dtype, nnc_min(f->batch, f->data.m), n_threads);
-    r->batch.loss = f->loss;
     r->batch.seed = f->seed;
     r->batch.step = f->stepper->steps;
+    nnc_batch_judge(&r->batch, f->loss, f->loss_parameter, &f->data);
     size_t pieces =
         nnc_max(r->batch.capacity, r->batch.n_tasks); /* more threads have nothing to do */
     r->n_threads = r->batch.wide ? nnc_max(nnc_min(n_threads, pieces), 1) : 1;
@@ -262,7 +267,7 @@ static void lay_out(run *r, nnc_arena *arena)
     r->pacers = nnc_arena_piece(arena, r->n_threads, sizeof *r->pacers, 1);
     for (size_t rank = 0; rank < r->n_threads; rank++) {
         nnc_panel_scratch scratch;
-        nnc_scratch_lay_out(&scratch, arena, &r->batch);
+        nnc_scratch_lay_out(&scratch, arena, &r->batch, f->outputs != NULL);
         if (!arena->block) continue;
         r->pacers[rank] = (nnc_pacer){.hurry = &r->hurry};
         r->calm = (nnc_pacer){.hurry = &r->never};

@@ -1,7 +1,70 @@
 /* loss.c - cost and accuracy, and the gradient at the output. */
+#include <string.h>
+
 #include "core/arena.h"
 #include "core/fpmode.h"
 #include "core/network.h"
+
+typedef enum { SAMPLES, ALL, NOTHING } mean;
+typedef enum { CLASSES, NUMBERS } labels;
+typedef enum { TINY, LARGE } size;
+
+static const struct {
+    mean mean;
+    labels labels;
+    size size;
+    double parameter;
+} facts[NNC_LOSS_COUNT] = {
+#define FACTS(suffix, name, ...) [NNC_LOSS_##suffix] = {__VA_ARGS__},
+    NNC_LOSS_LIST(FACTS)
+#undef FACTS
+};
+
+double nnc_loss_parameter(nnc_loss loss)
+{
+    return facts[loss].parameter;
+}
+
+double nnc_loss_divisor(nnc_loss loss, double weight, size_t n_out)
+{
+    switch (facts[loss].mean) {
+        case SAMPLES:
+            return weight;
+        case ALL:
+            return weight * (double)n_out;
+        default:
+            return 1.0;
+    }
+}
+
+bool nnc_loss_takes_logits(nnc_loss loss, nnc_activation f)
+{
+#define TAKES(suffix, name) || loss == NNC_LOSS_##suffix
+    return f == NNC_ACT_SIGMOID && (false NNC_LOGIT_LOSS_LIST(TAKES));
+#undef TAKES
+}
+
+bool nnc_loss_has_classes(nnc_loss loss)
+{
+    return facts[loss].labels == CLASSES;
+}
+
+bool nnc_loss_is_tiny(nnc_loss loss)
+{
+    return facts[loss].size == TINY;
+}
+
+/* hit (n) *= whether a row of outputs is right. */
+static void match(const nnc_kernels *kernels, nnc_loss loss, bool smoothed, void *hit,
+                  const void *y_hat, const void *y, size_t n)
+{
+    if (loss == NNC_LOSS_HINGE)
+        kernels->match_sides(hit, y_hat, y, 0, n);
+    else if (smoothed)
+        kernels->match_sides(hit, y_hat, y, 0.5, n);
+    else
+        kernels->match(hit, y_hat, y, n);
+}
 
 nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accuracy,
                      const void *y_hat, const void *y, size_t n_out, size_t m)
@@ -24,13 +87,15 @@ nnc_status nnc_score(nnc_dtype dtype, nnc_loss loss, double *cost, double *accur
             const void *row_hat = nnc_at(&plan, y_hat, i * m + slice.start);
             const void *row = nnc_at(&plan, y, i * m + slice.start);
             double sum = 0;
-            if (cost) plan.kernels->loss[loss](&sum, NULL, row_hat, row, slice.n);
-            if (accuracy) plan.kernels->match(hit, row_hat, row, slice.n);
+            if (cost)
+                plan.kernels->loss[loss](&sum, NULL, row_hat, row, NULL, facts[loss].parameter,
+                                         slice.n);
+            if (accuracy) match(plan.kernels, loss, false, hit, row_hat, row, slice.n);
             costs[s] += sum;
         }
         plan.kernels->sum(&hits[s], hit, slice.n);
     }
-    if (cost) *cost = nnc_sum_slices(&plan, costs) / nnc_loss_divisor(loss, m, n_out);
+    if (cost) *cost = nnc_sum_slices(&plan, costs) / nnc_loss_divisor(loss, (double)m, n_out);
     if (accuracy) *accuracy = nnc_sum_slices(&plan, hits) / (double)m;
     nnc_fpmode_leave(caller);
     nnc_arena_free(&arena);
@@ -48,7 +113,7 @@ static void chain_output(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void 
     for (size_t start = 0; start < n; start += most) {
         size_t count = nnc_min(n - start, most);
         kernels->loss[loss](&sum, dy, (const char *)y_hat + start * item,
-                            (const char *)y + start * item, count);
+                            (const char *)y + start * item, NULL, facts[loss].parameter, count);
         kernels->activate_backward[f]((char *)dz + start * item, dy, (const char *)x + start * item,
                                       count);
     }
@@ -58,7 +123,7 @@ void nnc_output_gradient(nnc_dtype dtype, nnc_loss loss, nnc_activation f, void 
                          const void *y_hat, const void *z, const void *y, size_t n)
 {
     nnc_fpmode caller = nnc_fpmode_enter();
-    if (nnc_loss_takes_logits(loss, f))
+    if (loss == NNC_LOSS_BCE && f == NNC_ACT_SIGMOID)
         nnc_kernels_for(dtype)->subtract(dz, y_hat, y, n);
     else
         chain_output(dtype, loss, f, dz, y_hat, nnc_is_of_z(f) ? z : y_hat, y, n);
@@ -72,30 +137,12 @@ void nnc_classify(nnc_dtype dtype, void *class_, const void *p, size_t n)
     nnc_fpmode_leave(caller);
 }
 
-double nnc_loss_divisor(nnc_loss loss, size_t m, size_t n_out)
-{
-    switch (loss) {
-        case NNC_LOSS_BCE:
-        case NNC_LOSS_CCE:
-            return (double)m;
-        case NNC_LOSS_MSE:
-            return (double)m * (double)n_out;
-        default:
-            return 1.0;
-    }
-}
-
 nnc_status nnc_check_softmax(const nnc_net *net, nnc_loss loss)
 {
     bool at_end = nnc_is_softmax(net->layers[net->n_layers - 1].activation);
     for (size_t l = 0; l + 1 < net->n_layers; l++)
         if (nnc_is_softmax(net->layers[l].activation)) return NNC_ERR_SOFTMAX;
     return at_end == (loss == NNC_LOSS_CCE) ? NNC_OK : NNC_ERR_SOFTMAX;
-}
-
-bool nnc_loss_takes_logits(nnc_loss loss, nnc_activation f)
-{
-    return loss == NNC_LOSS_BCE && f == NNC_ACT_SIGMOID;
 }
 
 void nnc_apply_softmax(const nnc_kernels *kernels, nnc_activation f, void *z, size_t n_out,
@@ -113,22 +160,26 @@ void nnc_loss_rows(const nnc_kernels *kernels, nnc_loss loss, nnc_activation f, 
     const nnc_output o = *output;
     *cost = 0;
     if (nnc_is_softmax(f)) {
-        kernels->softmax_loss(cost, hits ? o.hit : NULL, o.dz, o.y, o.n_out, o.n, o.ld);
+        kernels->softmax_loss(cost, hits ? o.hit : NULL, o.dz, o.y, o.weights, o.n_out, o.n, o.ld);
         if (hits) kernels->sum(hits, o.hit, o.n);
         return;
     }
-    if (hits) kernels->fill(o.hit, 1.0, o.n);
+    if (hits && o.weights)
+        memcpy(o.hit, o.weights, o.n * o.item);
+    else if (hits)
+        kernels->fill(o.hit, 1.0, o.n);
     for (size_t i = 0; i < o.n_out; i++) {
         void *row = (char *)o.dz + i * o.ld * o.item;
         const void *z = (const char *)o.z + i * o.ld * o.item;
         const void *y = (const char *)o.y + i * o.ld * o.item;
         double sum;
         if (nnc_loss_takes_logits(loss, f)) {
-            kernels->loss_from_logits(&sum, row, o.y_hat, row, y, o.n);
-            if (hits) kernels->match(o.hit, o.y_hat, y, o.n);
+            kernels->loss_from_logits[loss](&sum, row, o.y_hat, row, y, o.weights, o.parameter,
+                                            o.n);
+            if (hits) match(kernels, loss, o.smoothed, o.hit, o.y_hat, y, o.n);
         } else {
-            if (hits) kernels->match(o.hit, row, y, o.n);
-            kernels->loss[loss](&sum, o.y_hat, row, y, o.n);
+            if (hits) match(kernels, loss, o.smoothed, o.hit, row, y, o.n);
+            kernels->loss[loss](&sum, o.y_hat, row, y, o.weights, o.parameter, o.n);
             kernels->activate_backward[f](row, o.y_hat, z, o.n);
         }
         *cost += sum;
@@ -149,7 +200,8 @@ void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_sl
                          .n_out = layer->n_out,
                          .n = slice.n,
                          .ld = plan->ld,
-                         .item = plan->item};
+                         .item = plan->item,
+                         .parameter = facts[network->loss].parameter};
     nnc_loss_rows(plan->kernels, network->loss, layer->activation, cost, hits, &output);
     nnc_clear_padding(plan, slice, output.dz, layer->n_out);
 }

@@ -14,7 +14,7 @@ typedef struct {
     nnc_plan plan;
     const nnc_net *net;
     nnc_loss loss;
-    bool loss_takes_logits; /* cross-entropy after sigmoid */
+    bool loss_takes_logits;
 } nnc_network_plan;
 
 /* The activations of one slice; a thread has one work space. */
@@ -44,7 +44,7 @@ void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_sl
 bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
                         const void *params, void *grads, nnc_pacer *pacer);
 
-/* Whether one kernel does whole epochs: a question of the sizes and activations alone. */
+/* Whether one kernel does whole epochs: a question of the sizes, activations and loss alone. */
 bool nnc_is_tiny(const nnc_network_plan *network);
 
 /* 1 to NNC_TINY_EPOCHS epochs of a tiny network on packed xs and ys, with the bits that single

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/keepers.h"
+#include "core/load.h"
 #include "core/panel_parts.h"
 
 /* About so much of a matrix is worked on at a time: it stays in the second cache, with room for a
@@ -121,14 +122,23 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
         if (l < n_layers) b.by_sample[l] = rows;
         if (l < n_layers) b.rest[l] = rest;
     }
-    b.y = matrix(&b, arena, width(net, n_layers));
-    b.costs = nnc_arena_piece(arena, b.capacity, sizeof *b.costs, 1);
-    b.hits = nnc_arena_piece(arena, b.capacity, sizeof *b.hits, 1);
+    nnc_batch_lay_out_labels(&b, arena);
     nnc_keepers_lay_out(&b, arena);
     *batch = b;
 }
 
-void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch)
+void nnc_batch_lay_out_labels(nnc_batch *batch, nnc_arena *arena)
+{
+    nnc_batch *b = batch;
+    b->y = matrix(b, arena, width(b->net, b->net->n_layers));
+    b->weights = nnc_arena_piece(arena, b->capacity, NNC_PANEL, b->item);
+    b->costs = nnc_arena_piece(arena, b->capacity, sizeof *b->costs, 1);
+    b->hits = nnc_arena_piece(arena, b->capacity, sizeof *b->hits, 1);
+    b->sums = nnc_arena_piece(arena, b->capacity, sizeof *b->sums, 1);
+}
+
+void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch,
+                         bool outputs)
 {
     const nnc_batch *b = batch;
     *scratch = (nnc_panel_scratch){
@@ -136,9 +146,28 @@ void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc
         .y_hat = nnc_arena_piece(arena, NNC_PANEL, b->item, 1),
         .hit = nnc_arena_piece(arena, NNC_PANEL, b->item, 1),
     };
+    size_t n_out = width(b->net, b->net->n_layers);
+    if (outputs) scratch->outputs = nnc_arena_piece(arena, n_out, NNC_PANEL, b->item);
+    if (outputs) scratch->rows = nnc_arena_piece(arena, n_out, NNC_PANEL, b->item);
 }
 
 /* ------------------------------------------------------------------------------- verbs */
+
+void nnc_batch_judge(nnc_batch *batch, nnc_loss loss, double parameter, const nnc_data *data)
+{
+    batch->loss = loss;
+    batch->loss_parameter = parameter;
+    batch->weighted = data->weights != NULL;
+    batch->smoothed = data->smoothing != 0;
+}
+
+double nnc_batch_weight(const nnc_batch *batch)
+{
+    double sum = 0;
+    if (!batch->weighted) return (double)batch->n;
+    for (size_t p = 0; p < nnc_batch_panels(batch); p++) sum += batch->sums[p];
+    return sum;
+}
 
 void nnc_load_panel(nnc_batch *batch, size_t p, const nnc_data *data, const size_t *order,
                     size_t start)
@@ -151,11 +180,13 @@ void nnc_load_panel(nnc_batch *batch, size_t p, const nnc_data *data, const size
         size_t place = start + nnc_min(j, n - 1); /* the last one fills up */
         index[j] = order ? order[place] : place;
     }
-    b->kernels->gather(panel(b, b->a[0], n_in, p), data->x, index, n_in, cols, data->x_feature,
-                       data->x_sample, NNC_PANEL);
-    if (data->y)
-        b->kernels->gather(panel(b, b->y, n_out, p), data->y, index, n_out, cols, data->y_feature,
-                           data->y_sample, NNC_PANEL);
+    nnc_load_x(b->kernels, b->dtype, panel(b, b->a[0], n_in, p), data, index, n_in, cols);
+    if (data->y || data->classes)
+        nnc_load_y(b->kernels, b->dtype, panel(b, b->y, n_out, p), data, b->loss, index, n_out,
+                   cols);
+    if (data->weights)
+        nnc_load_weights(b->dtype, at(b, b->weights, p * NNC_PANEL), &b->sums[p], data->weights,
+                         index, n);
 }
 
 void nnc_store_panel(const nnc_batch *batch, size_t p, void *y)
@@ -174,6 +205,33 @@ static void activate_rows(const nnc_batch *b, size_t p, nnc_activation f, void *
     if (cols == NNC_PANEL) cols *= rows, rows = 1; /* no gaps between them */
     for (size_t i = 0; i < rows; i++)
         b->kernels->activate[f](at(b, a, i * NNC_PANEL), at(b, z, i * NNC_PANEL), cols);
+}
+
+void nnc_store_outputs(const nnc_batch *batch, size_t p, nnc_panel_scratch *scratch,
+                       const size_t *order, size_t start, void *y)
+{
+    const nnc_batch *b = batch;
+    const nnc_layer *layer = &b->net->layers[b->net->n_layers - 1];
+    size_t n_out = layer->n_out, n = samples_in(b, p), elements = n_out * NNC_PANEL;
+    const void *outputs = panel(b, b->a[b->net->n_layers], n_out, p);
+    if (nnc_is_softmax(layer->activation)) {
+        memcpy(scratch->outputs, outputs, elements * b->item);
+        nnc_apply_softmax(b->kernels, layer->activation, scratch->outputs, n_out, columns_in(b, p),
+                          NNC_PANEL);
+        outputs = scratch->outputs;
+    } else if (nnc_loss_takes_logits(b->loss, layer->activation)) {
+        activate_rows(b, p, layer->activation, scratch->outputs, outputs, n_out);
+        outputs = scratch->outputs;
+    }
+    start += p * NNC_PANEL;
+    if (!order) {
+        b->kernels->transpose(at(b, y, start * n_out), outputs, n_out, n, n_out, NNC_PANEL);
+        return;
+    }
+    b->kernels->transpose(scratch->rows, outputs, n_out, n, n_out, NNC_PANEL);
+    for (size_t j = 0; j < n; j++)
+        memcpy(at(b, y, order[start + j] * n_out), at(b, scratch->rows, j * n_out),
+               n_out * b->item);
 }
 
 bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
@@ -224,12 +282,15 @@ void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch
     nnc_output output = {.dz = panel(b, b->a[b->net->n_layers], layer->n_out, p),
                          .z = panel(b, b->z[b->net->n_layers], layer->n_out, p),
                          .y = panel(b, b->y, layer->n_out, p),
+                         .weights = b->weighted ? at(b, b->weights, p * NNC_PANEL) : NULL,
                          .y_hat = scratch->y_hat,
                          .hit = scratch->hit,
                          .n_out = layer->n_out,
                          .n = samples_in(b, p),
                          .ld = NNC_PANEL,
-                         .item = b->item};
+                         .item = b->item,
+                         .parameter = b->loss_parameter,
+                         .smoothed = b->smoothed};
     nnc_loss_rows(b->kernels, b->loss, layer->activation, &b->costs[p], hits ? &b->hits[p] : NULL,
                   &output);
     size_t padding = columns_in(b, p) - output.n;

@@ -40,33 +40,37 @@ typedef struct {
     nnc_dtype dtype;
     size_t item, lanes; /* bytes in an element, elements in a logical vector */
     nnc_loss loss;
-    size_t capacity; /* panels */
-    bool wide;       /* steps are long: worth several threads and copies that spare the caches */
-    bool coupled;    /* has batch norm, and is laid out to train */
-    size_t lowest;   /* the first layer with parameters: nothing wants a gradient below it */
+    double loss_parameter;
+    bool weighted, smoothed; /* what the loss reads of the data: see nnc_batch_judge */
+    size_t capacity;         /* panels */
+    bool wide;     /* steps are long: worth several threads and copies that spare the caches */
+    bool coupled;  /* has batch norm, and is laid out to train */
+    size_t lowest; /* the first layer with parameters: nothing wants a gradient below it */
     nnc_layer_plan *layers;
     size_t strip; /* the largest of the layers' */
     nnc_weight_task *tasks;
     size_t n_tasks;
 
-    void **a;             /* a[l] (width of l, samples): a[0] the input, a[l] layer l's output; on
-                           * the way back its gradient by the layer's argument, dz, replaces it */
-    void **z;             /* z[l], l >= 1: what f' of layer l is written from: a[l] itself, or its
-                           * argument in a place of its own, for activations OF_Z in training */
-    void **by_sample;     /* a[l] with samples as rows, in panels of features; one place for all l
-                           * unless the batch is wide, as for rest */
-    void **rest;          /* the last rows of a[l], which kernels.h's dense_rest wants */
-    void *y;              /* (n_out, samples) */
-    nnc_norm *norms;      /* by layer; NULL where no layer is a norm, or to predict only */
-    double *costs, *hits; /* by panel */
-    size_t n;             /* samples in the batch now */
-    uint64_t seed, step;  /* of dropout; how many steps were before */
+    void **a;         /* a[l] (width of l, samples): a[0] the input, a[l] layer l's output; on
+                       * the way back its gradient by the layer's argument, dz, replaces it */
+    void **z;         /* z[l], l >= 1: what f' of layer l is written from: a[l] itself, or its
+                       * argument in a place of its own, for activations OF_Z in training */
+    void **by_sample; /* a[l] with samples as rows, in panels of features; one place for all l
+                       * unless the batch is wide, as for rest */
+    void **rest;      /* the last rows of a[l], which kernels.h's dense_rest wants */
+    void *y;          /* (n_out, samples) */
+    void *weights;    /* (samples): of the samples */
+    nnc_norm *norms;  /* by layer; NULL where no layer is a norm, or to predict only */
+    double *costs, *hits, *sums; /* by panel; sums of weights */
+    size_t n;                    /* samples in the batch now */
+    uint64_t seed, step;         /* of dropout; how many steps were before */
 } nnc_batch;
 
 /* What one thread needs for itself. */
 typedef struct {
     void *strip; /* a strip of a weight matrix */
     void *y_hat, *hit;
+    void *outputs, *rows; /* (n_out, NNC_PANEL) and its transpose, where outputs are wanted */
     nnc_pacer *pacer;
 } nnc_panel_scratch;
 
@@ -75,17 +79,30 @@ typedef struct {
  * and dropout leaves them where they are. */
 void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, nnc_dtype dtype,
                        size_t samples, size_t n_threads);
-void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch);
+/* What a batch that predicts needs besides to compute losses. */
+void nnc_batch_lay_out_labels(nnc_batch *batch, nnc_arena *arena);
+void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc_batch *batch,
+                         bool outputs);
+
+/* By what loss the panels of data will be judged. */
+void nnc_batch_judge(nnc_batch *batch, nnc_loss loss, double parameter, const nnc_data *data);
 
 size_t nnc_batch_panels(const nnc_batch *batch);
 
-/* Panel p of the inputs (and labels, where data->y is not NULL): samples order[start …] of data, or
- * start … where order is NULL. */
+/* Panel p of the inputs (and of labels and weights, where data has them): samples order[start …] of
+ * data, or start … where order is NULL. */
 void nnc_load_panel(nnc_batch *batch, size_t p, const nnc_data *data, const size_t *order,
                     size_t start);
 
+/* The batch's samples, or, once it is loaded, the sum of their weights. */
+double nnc_batch_weight(const nnc_batch *batch);
+
 /* y (samples of panel p, n_out) = the last layer's output. */
 void nnc_store_panel(const nnc_batch *batch, size_t p, void *y);
+/* The same after nnc_forward_panels for_loss, for y (m, n_out): a row for each sample as
+ * nnc_load_panel found it. */
+void nnc_store_outputs(const nnc_batch *batch, size_t p, nnc_panel_scratch *scratch,
+                       const size_t *order, size_t start, void *y);
 
 /* Panels [first, first + count), or all where the batch is coupled, through the network; for_loss
  * does so in training, and leaves at the end what nnc_loss_panel wants. Verbs with a pacer return

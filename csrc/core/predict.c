@@ -1,4 +1,6 @@
-/* predict.c - outputs without training: blocks of samples through the network, or one sample. */
+/* predict.c - outputs and losses without training: blocks of samples through the network, or one
+ * sample. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "core/keepers.h"
@@ -19,12 +21,22 @@ struct nnc_predictor {
     void *rows[2];   /* (the widest layer): one sample's activations, in turn */
 };
 
+/* What the loss is made of. */
+typedef struct {
+    double cost, hits, weight;
+} score;
+
 typedef struct {
     const nnc_predictor *predictor;
     const void *params;
     const nnc_data *data;
-    char *y;
-    nnc_batch *batches; /* one a thread */
+    char *y;     /* NULL: not wanted */
+    bool judges; /* losses are wanted, of: */
+    nnc_loss loss;
+    double loss_parameter;
+    score *scores;              /* by panel of data */
+    nnc_batch *batches;         /* one a thread */
+    nnc_panel_scratch *scratch; /* likewise */
     nnc_pacer *pacers;
     atomic_size_t next; /* sample */
     atomic_bool hurry;
@@ -63,6 +75,17 @@ void nnc_predictor_free(nnc_predictor *predictor)
     nnc_arena_free(&arena);
 }
 
+/* The loss of panels that went forward, and before it their outputs. */
+static void judge_panels(run *r, nnc_batch *b, nnc_panel_scratch *scratch, size_t start)
+{
+    for (size_t p = 0; p < nnc_batch_panels(b); p++) {
+        if (r->y) nnc_store_outputs(b, p, scratch, NULL, start, r->y);
+        nnc_loss_panel(b, p, scratch, true);
+        r->scores[start / NNC_PANEL + p] =
+            (score){b->costs[p], b->hits[p], b->weighted ? b->sums[p] : 0};
+    }
+}
+
 /* Blocks of samples until none is left. */
 static void run_blocks(void *context, nnc_team *team, size_t rank)
 {
@@ -70,7 +93,7 @@ static void run_blocks(void *context, nnc_team *team, size_t rank)
     nnc_batch *b = &r->batches[rank];
     const nnc_net *net = b->net;
     size_t n_out = net->layers[net->n_layers - 1].n_out;
-    nnc_panel_scratch scratch = {.pacer = &r->pacers[rank]};
+    nnc_panel_scratch *scratch = &r->scratch[rank];
     for (;;) {
         size_t start = atomic_fetch_add_explicit(&r->next, BLOCK, memory_order_relaxed);
         if (start >= r->data->m) {
@@ -81,44 +104,106 @@ static void run_blocks(void *context, nnc_team *team, size_t rank)
         b->n = nnc_min(BLOCK, r->data->m - start);
         size_t panels = nnc_batch_panels(b);
         for (size_t p = 0; p < panels; p++) nnc_load_panel(b, p, r->data, NULL, start);
-        if (!nnc_forward_panels(b, 0, panels, r->params, &scratch, false)) return;
+        if (!nnc_forward_panels(b, 0, panels, r->params, scratch, r->judges)) return;
+        if (r->judges) {
+            judge_panels(r, b, scratch, start);
+            continue;
+        }
         for (size_t p = 0; p < panels; p++)
             nnc_store_panel(b, p, r->y + (start + p * NNC_PANEL) * n_out * b->item);
     }
 }
 
+static nnc_status run_on(run *r, nnc_arena *arena, size_t n_threads, const nnc_monitor *monitor)
+{
+    const nnc_predictor *predictor = r->predictor;
+    for (int pass = 0; pass < 2; pass++) {
+        r->batches = nnc_arena_piece(arena, n_threads, sizeof *r->batches, 1);
+        r->scratch = nnc_arena_piece(arena, n_threads, sizeof *r->scratch, 1);
+        r->pacers = nnc_arena_piece(arena, n_threads, sizeof *r->pacers, 1);
+        if (r->judges)
+            r->scores =
+                nnc_arena_piece(arena, nnc_ceil_div(r->data->m, NNC_PANEL), sizeof *r->scores, 1);
+        for (size_t rank = 0; rank < n_threads; rank++) {
+            nnc_batch batch = predictor->batch;
+            nnc_panel_scratch scratch = {0};
+            batch.kernels = nnc_kernels_for(predictor->dtype);
+            if (rank > 0)
+                nnc_batch_lay_out(&batch, arena, predictor->net, predictor->dtype, BLOCK, 0);
+            if (r->judges) {
+                nnc_batch_lay_out_labels(&batch, arena);
+                nnc_scratch_lay_out(&scratch, arena, &batch, r->y != NULL);
+                nnc_batch_judge(&batch, r->loss, r->loss_parameter, r->data);
+            }
+            if (pass == 0) continue;
+            scratch.pacer = &r->pacers[rank];
+            r->batches[rank] = batch;
+            r->scratch[rank] = scratch;
+            r->pacers[rank] = (nnc_pacer){.hurry = &r->hurry};
+        }
+        nnc_status status = pass == 0 ? nnc_arena_allocate(arena) : NNC_OK;
+        if (status != NNC_OK) return status;
+    }
+    r->pacers[0] = nnc_pacer_begin(monitor, &r->hurry);
+    nnc_team_run(n_threads, run_blocks, r);
+    nnc_pacer_end(&r->pacers[0]);
+    return r->pacers[0].status;
+}
+
+/* Of n_threads, how many pay. */
+static size_t threads_for(const nnc_predictor *predictor, size_t m, size_t n_threads)
+{
+    size_t work;
+    if (!nnc_mul(&work, predictor->net->n_params, m)) work = SIZE_MAX;
+    if (work < PARALLEL_WORK) return 1;
+    n_threads = nnc_min(n_threads, NNC_MAX_THREADS);
+    return nnc_max(nnc_min(n_threads, nnc_ceil_div(m, BLOCK)), 1);
+}
+
 nnc_status nnc_predict(nnc_predictor *predictor, const void *params, const nnc_data *data, void *y,
                        size_t n_threads, const nnc_monitor *monitor)
 {
-    size_t work;
-    if (!nnc_mul(&work, predictor->net->n_params, data->m)) work = SIZE_MAX;
-    if (work < PARALLEL_WORK) n_threads = 1;
-    n_threads = nnc_min(n_threads, NNC_MAX_THREADS);
-    n_threads = nnc_max(nnc_min(n_threads, nnc_ceil_div(data->m, BLOCK)), 1);
+    nnc_arena arena = {0};
     nnc_data inputs = *data;
     inputs.y = NULL;
+    inputs.classes = NULL;
+    inputs.weights = NULL;
     run r = {.predictor = predictor, .params = params, .data = &inputs, .y = y};
+    nnc_status status = run_on(&r, &arena, threads_for(predictor, data->m, n_threads), monitor);
+    nnc_arena_free(&arena);
+    return status;
+}
 
+nnc_status nnc_evaluate(nnc_predictor *predictor, const void *params, const nnc_data *data,
+                        nnc_loss loss, double loss_parameter, double *cost, double *accuracy,
+                        void *outputs, size_t n_threads, const nnc_monitor *monitor)
+{
+    const nnc_net *net = predictor->net;
+    const nnc_layer *last = &net->layers[net->n_layers - 1];
+    bool probabilities = last->activation == NNC_ACT_SOFTMAX || last->activation == NNC_ACT_SIGMOID;
     nnc_arena arena = {0};
-    nnc_status status = NNC_OK;
-    for (int pass = 0; pass < 2; pass++) {
-        r.batches = nnc_arena_piece(&arena, n_threads, sizeof *r.batches, 1);
-        r.pacers = nnc_arena_piece(&arena, n_threads, sizeof *r.pacers, 1);
-        for (size_t rank = 0; rank < n_threads; rank++) {
-            nnc_batch batch = predictor->batch;
-            batch.kernels = nnc_kernels_for(predictor->dtype);
-            if (rank > 0)
-                nnc_batch_lay_out(&batch, &arena, predictor->net, predictor->dtype, BLOCK, 0);
-            if (pass == 1) r.batches[rank] = batch;
-            if (pass == 1) r.pacers[rank] = (nnc_pacer){.hurry = &r.hurry};
+    nnc_status status = nnc_check_softmax(net, loss);
+    if (status != NNC_OK) return status;
+    run r = {.predictor = predictor,
+             .params = params,
+             .data = data,
+             .y = outputs,
+             .judges = true,
+             .loss = loss,
+             .loss_parameter = loss_parameter};
+    status = run_on(&r, &arena, threads_for(predictor, data->m, n_threads), monitor);
+    if (status == NNC_OK) {
+        score sum = {0, 0, 0};
+        for (size_t p = 0; p < nnc_ceil_div(data->m, NNC_PANEL); p++) {
+            sum.cost += r.scores[p].cost;
+            sum.hits += r.scores[p].hits;
+            sum.weight += r.scores[p].weight;
         }
-        if (pass == 0) status = nnc_arena_allocate(&arena);
-        if (status != NNC_OK) return status;
+        if (!data->weights) sum.weight = (double)data->m;
+        bool right = nnc_loss_has_classes(loss) || probabilities;
+        *cost = sum.cost / nnc_loss_divisor(loss, sum.weight, last->n_out);
+        if (accuracy) *accuracy = right ? sum.hits / sum.weight : NAN;
     }
-    r.pacers[0] = nnc_pacer_begin(monitor, &r.hurry);
-    nnc_team_run(n_threads, run_blocks, &r);
-    nnc_pacer_end(&r.pacers[0]);
-    status = r.pacers[0].status;
     nnc_arena_free(&arena);
     return status;
 }

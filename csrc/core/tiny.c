@@ -17,7 +17,8 @@ bool nnc_is_tiny(const nnc_network_plan *network)
     return net->n_layers == 2 && net->layers[0].n_in <= NNC_TINY_INPUTS &&
            net->layers[0].n_out <= NNC_TINY_HIDDEN && net->layers[1].n_out == 1 &&
            is_tiny(net->layers[0].activation) && is_tiny(net->layers[1].activation) &&
-           network->plan.m > 0 && network->plan.m <= NNC_TINY_SAMPLES;
+           network->plan.m > 0 && network->plan.m <= NNC_TINY_SAMPLES &&
+           nnc_loss_is_tiny(network->loss);
 }
 
 bool nnc_tiny_epochs(const nnc_network_plan *network, const void *xs, const void *ys, void *params,
@@ -28,7 +29,7 @@ bool nnc_tiny_epochs(const nnc_network_plan *network, const void *xs, const void
     const nnc_plan *plan = &network->plan;
     const nnc_net *net = network->net;
     size_t bytes = net->n_params * plan->item, bad;
-    double m = (double)plan->m, divisor = nnc_loss_divisor(network->loss, plan->m, 1), finite = 0;
+    double m = (double)plan->m, divisor = nnc_loss_divisor(network->loss, m, 1), finite = 0;
     double rate = learning_rate / divisor, costs[NNC_TINY_EPOCHS], hits[NNC_TINY_EPOCHS];
     double last[MOST_PARAMS], next[MOST_PARAMS]; /* of either dtype */
 

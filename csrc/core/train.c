@@ -131,7 +131,7 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
     run *r = context;
     const nnc_training *t = r->training;
     double divisor =
-        nnc_loss_divisor(t->loss, t->data.m, t->net->layers[t->net->n_layers - 1].n_out);
+        nnc_loss_divisor(t->loss, (double)t->data.m, t->net->layers[t->net->n_layers - 1].n_out);
     double rate = t->data.m > 0 ? t->learning_rate / divisor : 0.0;
     nnc_slice share = share_of(r, team, rank);
     void (*idle)(void *) = rank == 0 && r->pacer.monitor ? nnc_pacer_poll : NULL;

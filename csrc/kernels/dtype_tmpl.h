@@ -18,7 +18,8 @@
 #define NNC_MAP(id, name) [NNC_FUNCTION_##id] = NNC_FN(map_##name),
 #define NNC_ACTIVATE(id, name, ...) [NNC_ACT_##id] = NNC_FN(activate_##name),
 #define NNC_ACTIVATE_BACKWARD(id, name, ...) [NNC_ACT_##id] = NNC_FN(activate_backward_##name),
-#define NNC_LOSS(id, name) [NNC_LOSS_##id] = NNC_FN(loss_##name),
+#define NNC_LOSS(id, name, ...) [NNC_LOSS_##id] = NNC_FN(loss_##name),
+#define NNC_LOGIT_LOSS(id, name) [NNC_LOSS_##id] = NNC_FN(logit_loss_##name),
 
 const nnc_kernels NNC_FN(nnc_kernels) = {
     .map = {NNC_FUNCTION_LIST(NNC_MAP)},
@@ -42,11 +43,12 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .norm_sums = NNC_FN(norm_sums),
     .blend = NNC_FN(blend),
     .loss = {NNC_LOSS_LIST(NNC_LOSS)},
-    .loss_from_logits = NNC_FN(loss_from_logits),
+    .loss_from_logits = {NNC_LOGIT_LOSS_LIST(NNC_LOGIT_LOSS)},
     .softmax = NNC_FN(softmax),
     .log_softmax = NNC_FN(log_softmax),
     .softmax_loss = NNC_FN(softmax_loss),
     .match = NNC_FN(match),
+    .match_sides = NNC_FN(match_sides),
     .sum = NNC_FN(sum),
     .subtract = NNC_FN(subtract),
     .classify = NNC_FN(classify),

@@ -62,6 +62,19 @@ static void NNC_FN(match)(void *hit_, const void *y_hat_, const void *y_, size_t
     }
 }
 
+static void NNC_FN(match_sides)(void *hit_, const void *y_hat_, const void *y_, double threshold,
+                                size_t n)
+{
+    real *hit = hit_;
+    const real *y_hat = y_hat_, *y = y_;
+    const vreal middle = v_set1((real)threshold);
+    NNC_FOR_VECTORS (i, count, n) {
+        vreal p = at(y_hat + i, count), target = at(y + i, count);
+        vint same = ((p > middle) & (target > middle)) | ((p <= middle) & (target <= middle));
+        put(hit + i, v_keep(same, at(hit + i, count)), count);
+    }
+}
+
 /* ---------------------------------------------------------------------------------- sums */
 
 /* The lanes of a logical vector, folded. */

@@ -138,22 +138,28 @@ typedef struct {
     void (*blend)(void *next, const void *before, const void *now, double share, size_t n);
 
     /* One row of n samples: *sum is the loss of y_hat against y; dy (n) its derivative by y_hat,
-     * and may be NULL. nnc.h, nnc_score, says what cross-entropy makes of 0 and 1. */
-    void (*loss[NNC_LOSS_COUNT])(double *sum, void *dy, const void *y_hat, const void *y, size_t n);
-    /* The same for cross-entropy after sigmoid, from z: *sum, and dz (n) = sigmoid(z) - y.
-     * y_hat (n) = sigmoid(z). dz may be z. */
-    void (*loss_from_logits)(double *sum, void *dz, void *y_hat, const void *z, const void *y,
-                             size_t n);
+     * and may be NULL. Both are multiplied by weights (n), unless it is NULL. nnc.h, nnc_score,
+     * says what logarithms make of 0 and 1. */
+    void (*loss[NNC_LOSS_COUNT])(double *sum, void *dy, const void *y_hat, const void *y,
+                                 const void *weights, double parameter, size_t n);
+    /* The same for the losses of NNC_LOGIT_LOSS_LIST after sigmoid, from z: *sum, and dz (n) the
+     * derivative by z. y_hat (n) = sigmoid(z). dz may be z. */
+    void (*loss_from_logits[NNC_LOSS_COUNT])(double *sum, void *dz, void *y_hat, const void *z,
+                                             const void *y, const void *weights, double parameter,
+                                             size_t n);
     /* z (n_out, cols; ld) = softmax over the rows, and its logarithm. */
     void (*softmax)(void *z, size_t n_out, size_t cols, size_t ld);
     void (*log_softmax)(void *z, size_t n_out, size_t cols, size_t ld);
     /* The same for categorical cross-entropy from logits z (n_out, cols; ld): *sum, and z becomes
      * the derivative by z. hit (cols), unless it is NULL, is 1 where the largest z is in the row of
-     * the largest y (n_out, cols; ld), else 0. */
-    void (*softmax_loss)(double *sum, void *hit, void *z, const void *y, size_t n_out, size_t cols,
-                         size_t ld);
+     * the largest y (n_out, cols; ld), else 0. All are multiplied by weights (cols), unless it is
+     * NULL. */
+    void (*softmax_loss)(double *sum, void *hit, void *z, const void *y, const void *weights,
+                         size_t n_out, size_t cols, size_t ld);
     /* hit (n) *= 1 where the class of y_hat equals y, else 0. */
     void (*match)(void *hit, const void *y_hat, const void *y, size_t n);
+    /* hit (n) *= 1 where both y_hat and y exceed the threshold, or neither does, else 0. */
+    void (*match_sides)(void *hit, const void *y_hat, const void *y, double threshold, size_t n);
     /* *sum of x (n). */
     void (*sum)(double *sum, const void *x, size_t n);
     /* difference (n) = a - b; difference may be a or b. */

@@ -60,11 +60,10 @@ static void NNC_FN(log_softmax)(void *z_, size_t n_out, size_t cols, size_t ld)
 
 /* With t = the sum of y over outputs (1 for probabilities): the loss is t log(sum of e^z) - y z,
  * its derivative by z is t p - y. */
-static void NNC_FN(softmax_loss)(double *sum, void *hit_, void *z_, const void *y_, size_t n_out,
-                                 size_t cols, size_t ld)
+static NNC_ALWAYS_INLINE void NNC_FN(softmax_loss_of)(double *sum, real *hit, real *z,
+                                                      const real *y, const real *weights,
+                                                      size_t n_out, size_t cols, size_t ld)
 {
-    real *z = z_, *hit = hit_;
-    const real *y = y_;
     vreal parts[PARTS] = {{0}};
     size_t part = 0;
     NNC_FOR_VECTORS (j, count, cols) {
@@ -79,13 +78,25 @@ static void NNC_FN(softmax_loss)(double *sum, void *hit_, void *z_, const void *
         }
         vreal sums = NNC_FN(column_exp)(z + j, most, n_out, ld, count);
         vreal loss = v_fma(total, v_log(sums), -linear), scale = total / sums;
+        vreal weight = weights ? at(weights + j, count) : v_set1(1);
+        if (weights) loss *= weight;
         parts[part] += v_keep(v_first(count), loss);
         part = (part + 1) % PARTS;
-        if (hit) put(hit + j, v_keep(guess == truth, v_set1(1)), count);
+        if (hit) put(hit + j, v_keep(guess == truth, weight), count);
         for (size_t i = 0; i < n_out; i++) {
             real *at_ij = z + i * ld + j;
-            put(at_ij, v_fma(at(at_ij, count), scale, -at(y + i * ld + j, count)), count);
+            vreal slope = v_fma(at(at_ij, count), scale, -at(y + i * ld + j, count));
+            put(at_ij, weights ? slope * weight : slope, count);
         }
     }
     *sum = NNC_FN(fold_lanes)(parts);
+}
+
+static void NNC_FN(softmax_loss)(double *sum, void *hit, void *z, const void *y,
+                                 const void *weights, size_t n_out, size_t cols, size_t ld)
+{
+    if (weights)
+        NNC_FN(softmax_loss_of)(sum, hit, z, y, weights, n_out, cols, ld);
+    else
+        NNC_FN(softmax_loss_of)(sum, hit, z, y, NULL, n_out, cols, ld);
 }

@@ -127,25 +127,30 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(chained)(nnc_activation f, vreal da, vreal
 static NNC_ALWAYS_INLINE vreal NNC_FN(judged)(nnc_loss f, nnc_activation activation, vreal z,
                                               vreal y, vreal *loss, vreal *dz)
 {
+    const vreal zero = {0}; /* none of these losses has a parameter */
     if (f == NNC_LOSS_BCE && activation == NNC_ACT_SIGMOID) {
         vreal p = v_sigmoid(z);
-        *loss = NNC_FN(l_from_logits)(z, y);
+        *loss = NNC_FN(lz_binary_cross_entropy)(z, p, y, zero);
         *dz = p - y;
         return p;
     }
     vreal p = NNC_FN(activated)(activation, z), dp = p;
     *loss = p;
-#define NNC_JUDGED(id, name)            \
-    case NNC_LOSS_##id:                 \
-        *loss = NNC_FN(l_##name)(p, y); \
-        dp = NNC_FN(dl_##name)(p, y);   \
+#define NNC_JUDGED_LARGE(id, name)
+#define NNC_JUDGED_TINY(id, name)             \
+    case NNC_LOSS_##id:                       \
+        *loss = NNC_FN(l_##name)(p, y, zero); \
+        dp = NNC_FN(dl_##name)(p, y, zero);   \
         break;
+#define NNC_JUDGED(id, name, mean, labels, size, ...) NNC_JUDGED_##size(id, name)
     switch (f) {
         NNC_LOSS_LIST(NNC_JUDGED)
-        case NNC_LOSS_COUNT:
+        default:
             break;
     }
 #undef NNC_JUDGED
+#undef NNC_JUDGED_TINY
+#undef NNC_JUDGED_LARGE
     *dz = NNC_FN(chained)(activation, dp, p);
     return p;
 }

@@ -61,10 +61,10 @@ static inline course course_of(nnc_dtype dtype, nnc_loss loss, const nnc_layer *
     t.cost = room(NNC_F64, epochs);
     t.accuracy = room(NNC_F64, epochs);
     scatter(dtype, t.x, t.n_in * m, -1, 1, m);
-    if (loss == NNC_LOSS_BCE)
+    if (loss == NNC_LOSS_BCE || loss == NNC_LOSS_FOCAL || loss == NNC_LOSS_HINGE)
         scatter_classes(dtype, t.y, t.n_out * m, m + 1);
     else
-        scatter(dtype, t.y, t.n_out * m, -1, 1, m + 1);
+        scatter(dtype, t.y, t.n_out * m, loss == NNC_LOSS_POISSON ? 0 : -1, 1, m + 1);
     for (size_t j = 0; loss == NNC_LOSS_CCE && j < m; j++) /* the first is a sample's class */
         for (size_t i = 0; i < t.n_out; i++) set(dtype, t.y, j * t.n_out + i, i == j * 7 % t.n_out);
     scatter_parameters(&t);
@@ -75,6 +75,7 @@ static inline course course_of(nnc_dtype dtype, nnc_loss loss, const nnc_layer *
                               .epsilon = 1e-3};
     t.fitting = (nnc_fitting){.dtype = dtype,
                               .loss = loss,
+                              .loss_parameter = nnc_loss_parameter(loss),
                               .data.x = t.x,
                               .data.y = t.y,
                               .data.x_feature = 1,
@@ -149,13 +150,6 @@ static inline nnc_status fit(course *t)
 
 /* ---------------------------------------------------------------------- in plain loops */
 
-/* What the loss of m samples is divided by. */
-static inline double divisor_of(nnc_loss loss, size_t n_out, size_t m)
-{
-    if (loss == NNC_LOSS_SSE) return 1;
-    return (double)(loss == NNC_LOSS_MSE ? n_out * m : m);
-}
-
 static inline double *doubles(nnc_dtype dtype, const void *x, size_t n)
 {
     double *copy = calloc(n + 1, sizeof *copy);
@@ -210,9 +204,44 @@ static inline void forward_of(const course *t, const double *params, double **a)
     }
 }
 
+/* The labels (m, n_out): given, or of classes; as they are, or smoothed and rounded. */
+static inline double *labels_of(const course *t, bool smooth)
+{
+    const nnc_data *data = &t->fitting.data;
+    double *y = doubles(t->dtype, t->y, t->n_out * t->m), s = data->smoothing;
+    double level = t->fitting.loss == NNC_LOSS_CCE ? 1 / (double)t->n_out : 0.5;
+    smooth &= t->fitting.loss != NNC_LOSS_HINGE;
+    for (size_t j = 0; j < t->m; j++) {
+        for (size_t i = 0; i < t->n_out; i++) {
+            double *label = y + j * t->n_out + i;
+            if (data->classes && t->n_out == 1) *label = (double)data->classes[j];
+            if (data->classes && t->n_out > 1) *label = data->classes[j] == (int64_t)i;
+            if (smooth && s > 0) *label = (double)rounded(t->dtype, *label * (1 - s) + s * level);
+        }
+    }
+    return y;
+}
+
+/* Whether outputs p are classified right; y: labels before smoothing. */
+static inline bool right_of(const course *t, const double *p, const double *y)
+{
+    nnc_loss loss = t->fitting.loss;
+    double middle = loss == NNC_LOSS_HINGE ? 0 : 0.5;
+    bool hit = true;
+    if (loss == NNC_LOSS_CCE) return largest(p, t->n_out) == largest(y, t->n_out);
+    for (size_t i = 0; i < t->n_out; i++) hit &= (p[i] > middle) == y[i];
+    return hit;
+}
+
+static inline double weight_of(const course *t, size_t sample)
+{
+    const double *weights = t->fitting.data.weights;
+    return weights ? (double)rounded(t->dtype, weights[sample]) : 1;
+}
+
 /* Adds one sample's gradient to grads, from what forward_of made. */
 static inline void backward_of(const course *t, const double *params, double **a, const double *y,
-                               double *dz, double *da, double *grads)
+                               double weight, double *dz, double *da, double *grads)
 {
     nnc_loss loss = t->fitting.loss;
     for (size_t l = t->net.n_layers; l-- > 0;) {
@@ -225,8 +254,10 @@ static inline void backward_of(const course *t, const double *params, double **a
                         (loss == NNC_LOSS_BCE && layer->activation == NNC_ACT_SIGMOID)))
                 dz[i] = probability(t, p) - y[i];
             else
-                dz[i] = (double)((out ? loss_slope(loss, p, y[i]) : da[i]) *
+                dz[i] = (double)((out ? slope_with(loss, t->fitting.loss_parameter, p, y[i])
+                                      : (wide)da[i]) *
                                  slope(layer->activation, x));
+            if (out) dz[i] *= weight;
         }
         for (size_t k = 0; k < layer->n_in; k++) da[k] = 0;
         for (size_t i = 0; i < layer->n_out; i++) {
@@ -256,14 +287,17 @@ static inline void descend_of(const nnc_stepper *s, double *params, double *stat
     }
 }
 
-/* What fit(t) should make of params (n_params), cost and accuracy (epochs). */
-static inline void reference_fit(const course *t, double *params, double *cost, double *accuracy)
+/* What fit(t) should make of params (n_params), cost and accuracy (epochs), from t->x, and of
+ * outputs (m, n_out), unless it is NULL. */
+static inline void reference_fit(const course *t, double *params, double *cost, double *accuracy,
+                                 double *outputs)
 {
     size_t n = t->net.n_params, widest = t->n_in, step = 0;
     for (size_t l = 0; l < t->net.n_layers; l++)
         widest = t->layers[l].n_out > widest ? t->layers[l].n_out : widest;
     double *a[MOST_LAYERS + 1], *x = doubles(t->dtype, t->x, t->n_in * t->m);
-    double *y = doubles(t->dtype, t->y, t->n_out * t->m), *state = calloc(2 * n, sizeof *state);
+    double *y = labels_of(t, true), *truth = labels_of(t, false),
+           *state = calloc(2 * n, sizeof *state);
     double *grads = calloc(n, sizeof *grads), *dz = calloc(2 * widest, sizeof *dz);
     size_t *order = calloc(t->m + 1, sizeof *order);
     if (!state || !grads || !dz || !order) abort();
@@ -273,33 +307,35 @@ static inline void reference_fit(const course *t, double *params, double *cost, 
     nnc_rng_seed(&rng, 11);
     for (size_t i = 0; i < t->m; i++) order[i] = i;
     for (size_t epoch = 0; epoch < t->epochs; epoch++) {
-        double loss = 0, hits = 0;
+        double loss = 0, hits = 0, weights = 0;
         if (t->shuffled) nnc_rng_shuffle(&rng, order, t->m);
         for (size_t start = 0, count; start < t->m; start += count) {
             count = t->m - start < t->fitting.batch ? t->m - start : t->fitting.batch;
+            double in_batch = 0;
             memset(grads, 0, n * sizeof *grads);
             for (size_t j = start; j < start + count; j++) {
                 const double *target = y + order[j] * t->n_out, *p = a[t->net.n_layers];
-                bool hit = true;
+                double weight = weight_of(t, order[j]);
                 a[0] = x + order[j] * t->n_in;
                 forward_of(t, params, a);
                 for (size_t i = 0; i < t->n_out; i++) {
-                    loss += (double)loss_of(t->fitting.loss, probability(t, p[i]), target[i]);
-                    hit &= (p[i] > 0.5) == target[i];
+                    loss += weight * (double)loss_with(t->fitting.loss, t->fitting.loss_parameter,
+                                                       probability(t, p[i]), target[i]);
+                    if (outputs) outputs[order[j] * t->n_out + i] = p[i];
                 }
-                if (t->fitting.loss == NNC_LOSS_CCE)
-                    hit = largest(p, t->n_out) == largest(target, t->n_out);
-                hits += hit;
-                backward_of(t, params, a, target, dz, dz + widest, grads);
+                hits += weight * right_of(t, p, truth + order[j] * t->n_out);
+                in_batch += weight;
+                backward_of(t, params, a, target, weight, dz, dz + widest, grads);
             }
-            descend_of(&t->stepper, params, state, grads,
-                       divisor_of(t->fitting.loss, t->n_out, count), n, ++step);
+            double divisor = (double)divisor_of(t->fitting.loss, t->n_out, in_batch);
+            descend_of(&t->stepper, params, state, grads, in_batch > 0 ? divisor : 1, n, ++step);
+            weights += in_batch;
         }
-        cost[epoch] = loss / divisor_of(t->fitting.loss, t->n_out, t->m);
-        accuracy[epoch] = hits / (double)t->m;
+        cost[epoch] = loss / (double)divisor_of(t->fitting.loss, t->n_out, weights);
+        accuracy[epoch] = hits / weights;
     }
     for (size_t l = 1; l <= t->net.n_layers; l++) free(a[l]);
-    free(x), free(y), free(state), free(grads), free(dz), free(order);
+    free(x), free(y), free(truth), free(state), free(grads), free(dz), free(order);
 }
 
 #endif

@@ -44,6 +44,12 @@ static inline wide minus(nnc_dtype dtype, wide a, wide b)
     return dtype == NNC_F32 ? (wide)((float)a - (float)b) : (wide)((double)a - (double)b);
 }
 
+/* a * b, likewise */
+static inline wide times(nnc_dtype dtype, wide a, wide b)
+{
+    return dtype == NNC_F32 ? (wide)((float)a * (float)b) : (wide)((double)a * (double)b);
+}
+
 /* half the distance from 1 to the next number */
 static inline wide epsilon(nnc_dtype dtype)
 {
@@ -211,30 +217,84 @@ static inline wide origin(nnc_activation f, wide z)
     return nnc_is_of_z(f) ? z : activation(f, z);
 }
 
-/* of one output of one sample */
-static inline wide loss_of(nnc_loss loss, wide p, wide y)
+/* of one output of one sample; c is the loss's parameter */
+static inline wide loss_with(nnc_loss loss, wide c, wide p, wide y)
 {
     wide right = y == 0 ? 0 : -y * logl(p), wrong = y == 1 ? 0 : -(1 - y) * log1pl(-p);
-    if (loss == NNC_LOSS_BCE) return right + wrong;
-    if (loss == NNC_LOSS_CCE) return right;
-    return (y - p) * (y - p);
+    wide e = p - y, far = fabsl(e);
+    switch (loss) {
+        case NNC_LOSS_BCE:
+            return right + wrong;
+        case NNC_LOSS_CCE:
+            return right;
+        case NNC_LOSS_MAE:
+            return far;
+        case NNC_LOSS_HUBER:
+            return far <= c ? e * e / 2 : c * (far - c / 2);
+        case NNC_LOSS_QUANTILE:
+            return fmaxl(-c * e, (1 - c) * e);
+        case NNC_LOSS_POISSON:
+            return p - (y == 0 ? 0 : y * logl(p));
+        case NNC_LOSS_FOCAL:
+            return powl(y * (1 - p) + (1 - y) * p, c) * (right + wrong);
+        case NNC_LOSS_HINGE:
+            return fmaxl(0, 1 - (y > 0 ? p : -p));
+        default:
+            return e * e;
+    }
 }
 
 /* its derivative by p */
-static inline wide loss_slope(nnc_loss loss, wide p, wide y)
+static inline wide slope_with(nnc_loss loss, wide c, wide p, wide y)
 {
-    if (loss == NNC_LOSS_BCE) return (1 - y) / (1 - p) - y / p;
-    if (loss == NNC_LOSS_CCE) return -y / p;
-    return 2 * (p - y);
+    wide e = p - y, sign = (e > 0) - (e < 0), wrong = y * (1 - p) + (1 - y) * p;
+    wide entropy = (1 - y) / (1 - p) - y / p;
+    switch (loss) {
+        case NNC_LOSS_BCE:
+            return entropy;
+        case NNC_LOSS_CCE:
+            return -y / p;
+        case NNC_LOSS_MAE:
+            return sign;
+        case NNC_LOSS_HUBER:
+            return fabsl(e) <= c ? e : sign * c;
+        case NNC_LOSS_QUANTILE:
+            return e > 0 ? 1 - c : e < 0 ? -c : 0;
+        case NNC_LOSS_POISSON:
+            return 1 - y / p;
+        case NNC_LOSS_FOCAL:
+            return powl(wrong, c) * entropy +
+                   c * powl(wrong, c - 1) * (1 - 2 * y) * loss_with(NNC_LOSS_BCE, 0, p, y);
+        case NNC_LOSS_HINGE:
+            return loss_with(loss, c, p, y) > 0 ? (y > 0 ? -1 : 1) : 0;
+        default:
+            return 2 * e;
+    }
 }
 
-/* The cross-entropies are means over samples, the mean squared error over all. */
+/* with their usual parameters */
+static inline wide loss_of(nnc_loss loss, wide p, wide y)
+{
+    return loss_with(loss, nnc_loss_parameter(loss), p, y);
+}
+
+static inline wide loss_slope(nnc_loss loss, wide p, wide y)
+{
+    return slope_with(loss, nnc_loss_parameter(loss), p, y);
+}
+
+/* What the loss of samples with so much weight is divided by. */
+static inline wide divisor_of(nnc_loss loss, size_t n_out, wide weight)
+{
+    if (loss == NNC_LOSS_SSE) return 1;
+    return loss == NNC_LOSS_BCE || loss == NNC_LOSS_CCE ? weight : weight * (wide)n_out;
+}
+
 static inline wide cost_of(nnc_loss loss, const wide *p, const wide *y, size_t n, size_t m)
 {
     wide sum = 0;
     for (size_t i = 0; i < n; i++) sum += loss_of(loss, p[i], y[i]);
-    if (loss == NNC_LOSS_SSE) return sum;
-    return sum / (wide)(loss == NNC_LOSS_MSE ? n : m);
+    return sum / divisor_of(loss, m ? n / m : 0, (wide)m);
 }
 
 /* y_hat (n_out of the last layer, m) of the network with params, from x (n_in, m). */

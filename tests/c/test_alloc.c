@@ -178,6 +178,11 @@ static void check_batches(course t, nnc_optimizer optimizer, size_t threads)
     CHECK(heap.asked == 0 || (status == NNC_ERR_MEMORY && memcmp(y, zeros, 600) == 0));
     nnc_predict_one(predictor, t.params, t.x, y);
     CHECK(heap.asked <= 1);
+    double cost = 7, accuracy = 7;
+    heap.asked = heap.fail_at = 0;
+    status = nnc_evaluate(predictor, t.params, &t.fitting.data, NNC_LOSS_BCE, 0, &cost, &accuracy,
+                          NULL, threads, &none);
+    CHECK(status == NNC_ERR_MEMORY && cost == 7 && accuracy == 7);
     heap.fail_at = 0, heap.asked = 0;
     CHECK(!nnc_new_block(NNC_F64, 10));
     heap.fail_at = SIZE_MAX;

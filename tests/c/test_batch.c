@@ -274,8 +274,8 @@ static void softmax_case(nnc_dtype dtype, size_t n_out, size_t cols, double rang
     fill(dtype, hit, cols + 1);
     nnc_kernels_for(dtype)->softmax(p, n_out, cols, ld);
     nnc_kernels_for(dtype)->log_softmax(log_p, n_out, cols, ld);
-    nnc_kernels_for(dtype)->softmax_loss(&sum, hit, dz, y, n_out, cols, ld);
-    nnc_kernels_for(dtype)->softmax_loss(&alone, NULL, again, y, n_out, cols, ld);
+    nnc_kernels_for(dtype)->softmax_loss(&sum, hit, dz, y, NULL, n_out, cols, ld);
+    nnc_kernels_for(dtype)->softmax_loss(&alone, NULL, again, y, NULL, n_out, cols, ld);
     CHECK(sum == alone && same(dtype, dz, again, n));
     for (size_t j = 0; j < cols; j++) {
         wide most = -INFINITY, powers = 0, targets = 0;
@@ -341,7 +341,7 @@ static void extremes_of(nnc_dtype dtype)
     void *hit = dtype == NNC_F32 ? (void *)&hit_32 : &hit_64;
     for (int i = 0; i < 4; i++) z_32[i] = (float)z[i], y_32[i] = (float)y[i];
     CASE("%s %s", nnc_cpu_info().isa, dtype_name(dtype));
-    kernels->softmax_loss(&sum, hit, zs, ys, 4, 1, 1);
+    kernels->softmax_loss(&sum, hit, zs, ys, NULL, 4, 1, 1);
     CHECK(fabs(sum - log(2)) <= 4 * (double)epsilon(dtype));
     CHECK(get(dtype, hit, 0) == 1);
     CHECK(get(dtype, zs, 0) == -0.5L && get(dtype, zs, 1) == 0 && get(dtype, zs, 2) == 0.5L);
@@ -378,8 +378,8 @@ static void losses_of(nnc_dtype dtype)
             bool close = true;
             CASE("%s %s loss %d n %zu", nnc_cpu_info().isa, dtype_name(dtype), losses[l], n);
             set(dtype, dy, n, SENTINEL);
-            nnc_kernels_for(dtype)->loss[losses[l]](&sum, dy, p, y, n);
-            nnc_kernels_for(dtype)->loss[losses[l]](&alone, NULL, p, y, n);
+            nnc_kernels_for(dtype)->loss[losses[l]](&sum, dy, p, y, NULL, 0, n);
+            nnc_kernels_for(dtype)->loss[losses[l]](&alone, NULL, p, y, NULL, 0, n);
             CHECK(sum == alone);
             for (size_t i = 0; i < n; i++) {
                 wide p_i = get(dtype, p, i), y_i = get(dtype, y, i);

@@ -19,7 +19,7 @@ static void check_course(course *t)
     double *params = doubles(t->dtype, t->params, n);
     double *cost = doubles(NNC_F64, t->cost, epochs);
     double *accuracy = doubles(NNC_F64, t->accuracy, epochs);
-    reference_fit(t, params, cost, accuracy);
+    reference_fit(t, params, cost, accuracy, NULL);
     nnc_cpu cpu = nnc_cpu_info();
     for (size_t i = 0; cpu.available[i]; i++) {
         nnc_select_isa(cpu.available[i]);
@@ -277,8 +277,7 @@ typedef struct {
     void *params;
 } watcher;
 
-static nnc_status watch(void *context, size_t epoch, double cost, double accuracy,
-                        void *params)
+static nnc_status watch(void *context, size_t epoch, double cost, double accuracy, void *params)
 {
     watcher *w = context;
     w->calls++;

@@ -58,8 +58,7 @@ static void set_mode(fpmode mode)
 
 static fpmode seen_by_monitor;
 
-static nnc_status look(void *context, size_t epoch, double cost, double accuracy,
-                       void *params)
+static nnc_status look(void *context, size_t epoch, double cost, double accuracy, void *params)
 {
     (void)context, (void)epoch, (void)cost, (void)accuracy, (void)params;
     seen_by_monitor = mode_now();
@@ -90,7 +89,8 @@ static void compute(nnc_dtype dtype, lesson *t, char *out, fpmode mode)
     memcpy(out, w, row), nnc_update(dtype, out, x, 0.1, N), out += row;
     CHECK(nnc_score(dtype, NNC_LOSS_BCE, &cost, &accuracy, sigmoids, y, 1, N) == NNC_OK);
     memcpy(out, &cost, sizeof cost), out += sizeof cost;
-    nnc_output_gradient(dtype, NNC_LOSS_BCE, NNC_ACT_SIGMOID, out, sigmoids, NULL, y, N), out += row;
+    nnc_output_gradient(dtype, NNC_LOSS_BCE, NNC_ACT_SIGMOID, out, sigmoids, NULL, y, N),
+        out += row;
     nnc_rng rng;
     nnc_rng_seed(&rng, 7);
     nnc_init(dtype, out, &rng, 0.1, N), out += row;

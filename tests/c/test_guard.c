@@ -219,6 +219,63 @@ static void batches(nnc_dtype dtype)
     }
 }
 
+/* Bytes for x, classes for y, weights and outputs. */
+static void kinds_of_data(nnc_dtype dtype)
+{
+    for (size_t m = 0; m <= MOST; m++) {
+        for (int k = 0; k < 4; k++) {
+            size_t n_in = m % 2 ? 3 : 67, hidden = 5, done, item = nnc_dtype_size(dtype);
+            bool by_rows = k & 1;
+            nnc_layer layers[] = {{.n_in = n_in, .n_out = hidden, .activation = NNC_ACT_RELU},
+                                  {.n_in = hidden, .n_out = 3, .activation = NNC_ACT_SIGMOID}};
+            nnc_net net;
+            nnc_rng rng;
+            nnc_predictor *predictor;
+            double cost, accuracy;
+            CASE("%s %s m %zu case %d", nnc_cpu_info().isa, dtype_name(dtype), m, k);
+            CHECK(nnc_net_init(&net, layers, 2) == NNC_OK);
+            nnc_stepper stepper = {.learning_rate = 0.01};
+            int64_t *classes = fenced(NNC_F64, 1, m);
+            for (size_t j = 0; j < m; j++) classes[j] = (int64_t)(j % 3);
+            char *x = at_the_end ? (char *)fenced(NNC_F64, 0, 0) - n_in * m : fenced(NNC_F64, 0, 0);
+            memset(x, 7, n_in * m);
+            nnc_fitting fitting = {.net = &net,
+                                   .dtype = dtype,
+                                   .loss = NNC_LOSS_FOCAL,
+                                   .loss_parameter = 2,
+                                   .data.x = x,
+                                   .data.x_type = NNC_ELEMENT_U8,
+                                   .data.x_scale = 0.01,
+                                   .data.x_feature = by_rows ? 1 : (ptrdiff_t)m,
+                                   .data.x_sample = by_rows ? (ptrdiff_t)n_in : 1,
+                                   .data.classes = classes,
+                                   .data.weights = fenced(NNC_F64, 5, m),
+                                   .data.smoothing = 0.1,
+                                   .data.m = m,
+                                   .epochs = 1,
+                                   .batch = 1 + (m + (size_t)k) % 40,
+                                   .stepper = &stepper,
+                                   .shuffle = k & 2 ? &rng : NULL,
+                                   .outputs = fenced(dtype, 6, 3 * m),
+                                   .n_threads = 1};
+            void *params = fenced(dtype, 2, net.n_params);
+            nnc_rng_seed(&rng, 1);
+            CHECK(nnc_fit(&fitting, params, fenced(NNC_F64, 3, 1), fenced(NNC_F64, 4, 1), &done) ==
+                  NNC_OK);
+            CHECK(nnc_predictor_new(&predictor, &net, dtype) == NNC_OK);
+            memset(fitting.outputs, 0, 3 * m * item);
+            CHECK(nnc_evaluate(predictor, params, &fitting.data, NNC_LOSS_FOCAL, 2, &cost,
+                               &accuracy, fitting.outputs, 1, &fitting.monitor) == NNC_OK);
+            nnc_predictor_free(predictor);
+        }
+    }
+}
+
+TEST(kinds_of_data_and_evaluations)
+{
+    both_fences(kinds_of_data);
+}
+
 TEST(batches_and_predictions)
 {
     both_fences(batches);
@@ -232,4 +289,5 @@ SUITE()
     RUN(forward_and_backprop);
     RUN(training);
     RUN(batches_and_predictions);
+    RUN(kinds_of_data_and_evaluations);
 }

@@ -216,8 +216,7 @@ typedef struct {
     bool stop;
 } saboteur;
 
-static nnc_status at_epoch(void *context, size_t epoch, double cost, double accuracy,
-                           void *params)
+static nnc_status at_epoch(void *context, size_t epoch, double cost, double accuracy, void *params)
 {
     saboteur *s = context;
     (void)cost, (void)accuracy, (void)params;

@@ -130,7 +130,8 @@ static void check_loss_from_logits(nnc_dtype dtype)
             wide logit = get(dtype, z, i);
             if (isinf(logit)) continue;
             set(dtype, y, 0, targets[t]);
-            kernels->loss_from_logits(&sum, dz, p, (char *)z + i * nnc_dtype_size(dtype), y, 1);
+            kernels->loss_from_logits[NNC_LOSS_BCE](
+                &sum, dz, p, (char *)z + i * nnc_dtype_size(dtype), y, NULL, 0, 1);
             if (isnan(logit)) {
                 nan_passes &= isnan(sum) && isnan(get(dtype, p, 0)) && isnan(get(dtype, dz, 0));
                 continue;
@@ -188,8 +189,8 @@ static void check_bce(nnc_dtype dtype)
             double y[1], dy[1], sum, alone;
             set(dtype, y, 0, targets[t]);
             void *p_i = (char *)p + i * nnc_dtype_size(dtype);
-            kernels->loss[NNC_LOSS_BCE](&sum, dy, p_i, y, 1);
-            kernels->loss[NNC_LOSS_BCE](&alone, NULL, p_i, y, 1);
+            kernels->loss[NNC_LOSS_BCE](&sum, dy, p_i, y, NULL, 0, 1);
+            kernels->loss[NNC_LOSS_BCE](&alone, NULL, p_i, y, NULL, 0, 1);
             wide q = fmaxl(minus(dtype, 1, get(dtype, p, i)), least_q);
             wide bounded = fmaxl(get(dtype, p, i), least_p);
             wide expected = -(y_wide * logl(bounded) + (1 - y_wide) * logl(q));
@@ -221,7 +222,7 @@ static void check_impossible(nnc_dtype dtype)
             CASE("%s %s p %g", nnc_cpu_info().isa, dtype_name(dtype), impossible[i]);
             set(dtype, p, 0, impossible[i]);
             set(dtype, y, 0, target);
-            nnc_kernels_for(dtype)->loss[NNC_LOSS_BCE](&sum, NULL, p, y, 1);
+            nnc_kernels_for(dtype)->loss[NNC_LOSS_BCE](&sum, NULL, p, y, NULL, 0, 1);
             CHECK(isnan(sum));
         }
     }
@@ -262,14 +263,14 @@ static void check_tails(nnc_dtype dtype)
             expected_bce -= get(dtype, y, i) == 1 ? logl(get(dtype, alone, i)) : logl(q);
         }
         set(dtype, out, n, 77);
-        kernels->loss_from_logits(&sum, out, p, z, y, n);
+        kernels->loss_from_logits[NNC_LOSS_BCE](&sum, out, p, z, y, NULL, 0, n);
         CHECK(fabsl(sum - expected) <= 8 * epsilon(dtype) * expected);
         CHECK(same(dtype, p, alone, n) && get(dtype, p, n) == 77 && get(dtype, out, n) == 77);
         memcpy(place, z, MOST * item);
-        kernels->loss_from_logits(&in_place, place, p, place, y, n);
+        kernels->loss_from_logits[NNC_LOSS_BCE](&in_place, place, p, place, y, NULL, 0, n);
         CHECK(in_place == sum && same(dtype, place, out, n));
 
-        kernels->loss[NNC_LOSS_BCE](&sum, out, alone, y, n);
+        kernels->loss[NNC_LOSS_BCE](&sum, out, alone, y, NULL, 0, n);
         CHECK(fabsl(sum - expected_bce) <= 8 * epsilon(dtype) * expected_bce);
         CHECK(get(dtype, out, n) == 77);
     }
@@ -300,8 +301,9 @@ TEST(fma_isas_agree)
             nnc_select_isa(cpu.available[i]);
             if (!nnc_cpu_info().fma) continue;
             CASE("%s %s", cpu.available[i], dtype_name(dtype));
-            nnc_kernels_for(dtype)->loss_from_logits(&sum[0], dz, p, z, y, kept);
-            nnc_kernels_for(dtype)->loss[NNC_LOSS_BCE](&sum[1], NULL, p, y, kept);
+            nnc_kernels_for(dtype)->loss_from_logits[NNC_LOSS_BCE](&sum[0], dz, p, z, y, NULL, 0,
+                                                                   kept);
+            nnc_kernels_for(dtype)->loss[NNC_LOSS_BCE](&sum[1], NULL, p, y, NULL, 0, kept);
             if (!first_p) {
                 first_p = memcpy(room(dtype, N), p, bytes);
                 first_dz = memcpy(room(dtype, N), dz, bytes);

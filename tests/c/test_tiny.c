@@ -6,7 +6,8 @@
 #include "reference.h"
 #include "test.h"
 
-enum { EPOCHS = 1200, MOST_PARAMS = 49, MOST_CALLS = 64 };
+/* The losses that the short way takes come first. */
+enum { EPOCHS = 1200, MOST_PARAMS = 49, MOST_CALLS = 64, TINY_LOSSES = NNC_LOSS_SSE + 1 };
 
 typedef struct {
     nnc_dtype dtype;
@@ -35,8 +36,7 @@ typedef struct {
     size_t bytes;
 } witness;
 
-static nnc_status watch(void *context, size_t epoch, double cost, double accuracy,
-                        void *params)
+static nnc_status watch(void *context, size_t epoch, double cost, double accuracy, void *params)
 {
     witness *w = context;
     if (w->calls == MOST_CALLS) return NNC_STOPPED;
@@ -137,14 +137,14 @@ static shape nth_shape(nnc_dtype dtype, uint64_t n)
     s.m = 1 + n % NNC_TINY_SAMPLES, n /= NNC_TINY_SAMPLES;
     s.f1 = activations[n % ACTIVATIONS], n /= ACTIVATIONS;
     s.f2 = activations[n % ACTIVATIONS], n /= ACTIVATIONS;
-    s.loss = (nnc_loss)(n % NNC_LOSS_COUNT), n /= NNC_LOSS_COUNT;
+    s.loss = (nnc_loss)(n % TINY_LOSSES), n /= TINY_LOSSES;
     s.bias1 = n % 2, s.bias2 = n / 2 % 2, s.accuracy = n / 4 % 2;
     return s;
 }
 
 enum {
     SHAPES = NNC_TINY_INPUTS * NNC_TINY_HIDDEN * NNC_TINY_SAMPLES * ACTIVATIONS * ACTIVATIONS *
-    NNC_LOSS_COUNT * 8
+    TINY_LOSSES * 8
 };
 
 static void check_shapes(nnc_dtype dtype)
@@ -287,8 +287,7 @@ static nnc_status poll(void *context, size_t epoch, double cost)
     return ++p->polls == p->stop_after ? NNC_STOPPED : NNC_OK;
 }
 
-static nnc_status count(void *context, size_t epoch, double cost, double accuracy,
-                        void *params)
+static nnc_status count(void *context, size_t epoch, double cost, double accuracy, void *params)
 {
     (void)epoch, (void)cost, (void)accuracy, (void)params;
     poller *p = context;

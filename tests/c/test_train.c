@@ -104,6 +104,8 @@ static void check_gradients(nnc_dtype dtype)
             }
         }
         check_gradient(dtype, NNC_LOSS_BCE, NNC_ACT_IDENTITY, true, 1, sizes[s]);
+        for (int loss = 0; loss < NNC_LOSS_COUNT; loss++)
+            check_gradient(dtype, (nnc_loss)loss, NNC_ACT_SIGMOID, true, 2, sizes[s]);
     }
 }
 
@@ -300,8 +302,7 @@ typedef struct {
     double params[100];
 } watcher;
 
-static nnc_status watch(void *context, size_t epoch, double cost, double accuracy,
-                        void *params)
+static nnc_status watch(void *context, size_t epoch, double cost, double accuracy, void *params)
 {
     watcher *w = context;
     w->calls++;
