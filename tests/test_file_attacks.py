@@ -214,6 +214,7 @@ def test_random_damage_under_a_checksum_that_fits():
         (sealed({"a": entry(shape=[2**31 - 1] * 2, dtype="F32")}, b"12"), "that fits in memory"),
         (sealed({"a": entry(offsets=[0, 1])}, b"12"), "expected the bytes 0 to 2 of the data"),
         (sealed({"a": entry(offsets=[1, 3])}, b"123"), "expected the bytes 0 to 2 of the data"),
+        (sealed({"a": entry(offsets=[1, 2])}, b"12"), "expected the bytes 0 to 2 of the data"),
         (sealed({"a": entry(offsets=[2, 0])}, b"12"), "expected the bytes 0 to 2 of the data"),
         (sealed({"a": entry(offsets=[False, 2])}, b"12"), "expected the bytes 0 to 2 of the data"),
         (sealed({"a": entry(offsets=[0, 2, 2])}, b"12"), "expected the bytes 0 to 2 of the data"),
