@@ -387,7 +387,7 @@ typedef struct {
 /* Trains params (net->n_params) in place, or from what rng draws. cost and accuracy (epochs) get an
  * entry per epoch, of the parameters before its update; accuracy may be NULL. *done is the number
  * of entries. NNC_OK; what the monitor returned; NNC_ERR_MEMORY, _SIZE (nothing written); or
- * NNC_DIVERGED: params are then the ones that the last entry belongs to. */
+ * NNC_DIVERGED: params are then the ones that the last entry belongs to. Also NNC_ERR_DENSE. */
 nnc_status nnc_train(const nnc_training *training, void *params, double *cost, double *accuracy,
                      size_t *done);
 
@@ -430,7 +430,8 @@ typedef struct {
     size_t n_rates;      /* 1, or the number of steps in an epoch. Callbacks may change them */
     nnc_rng *shuffle;    /* where not NULL, the samples change places before each epoch */
     size_t first_epoch;  /* so many epochs went before, each with its shuffle */
-    uint64_t seed;       /* of dropout; it counts the stepper's steps */
+    uint64_t seed;       /* of dropout: what it keeps is a function of the seed, the stepper's steps,
+                          * the layer, the sample's place in its batch, and the feature */
     void *outputs;       /* (m, n_out): each epoch leaves the output for each sample, before its
                           * step and as nnc_predict has it, in the sample's row; or NULL */
     size_t n_threads;    /* as in nnc_training */
@@ -438,11 +439,12 @@ typedef struct {
     nnc_monitor monitor;
 } nnc_fitting;
 
-/* Trains params in place. The entries of cost and accuracy are means over an epoch, each batch seen
- * before its step; accuracy may be NULL. With a softmax output a sample counts as right where the
- * largest output is that of the largest y. Returns what nnc_train returns; where it is
- * NNC_DIVERGED, params (but not the stepper) are what they were at the start of the epoch of the
- * last entry. The monitor stops it between whole steps. Also NNC_ERR_SOFTMAX. */
+/* Trains params (n_params + n_state) in place. The entries of cost and accuracy are means over an
+ * epoch, each batch seen before its step; accuracy may be NULL. With a softmax output a sample
+ * counts as right where the largest output is that of the largest y. Returns what nnc_train
+ * returns; where it is NNC_DIVERGED, params (but not the stepper) are what they were at the start
+ * of the epoch of the last entry. The monitor stops it between whole steps. Also NNC_ERR_SOFTMAX.
+ */
 nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, double *accuracy,
                    size_t *done);
 
@@ -455,7 +457,8 @@ typedef struct nnc_predictor nnc_predictor;
 nnc_status nnc_predictor_new(nnc_predictor **predictor, const nnc_net *net, nnc_dtype dtype);
 void nnc_predictor_free(nnc_predictor *predictor);
 
-/* y (m, n_out), row-major: the output for each of data's samples. Of data only x is used.
+/* y (m, n_out), row-major: the output for each of data's samples, by params (n_params + n_state).
+ * Of data only x is used.
  * NNC_ERR_MEMORY, and what the monitor returns: y is then incomplete. */
 nnc_status nnc_predict(nnc_predictor *predictor, const void *params, const nnc_data *data, void *y,
                        size_t n_threads, const nnc_monitor *monitor);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "nnc.h"
+#include "plain.h"
 #include "reference.h"
 #include "test.h"
 
@@ -172,17 +173,20 @@ TEST(training)
 static void batches(nnc_dtype dtype)
 {
     for (size_t m = 0; m <= MOST; m++) {
-        for (int k = 0; k < 8; k++) {
-            int by_rows = k & 1, adam = k >> 1 & 1, shuffled = k >> 2;
+        for (int k = 0; k < 16; k++) {
+            int by_rows = k & 1, adam = k >> 1 & 1, shuffled = k >> 2 & 1, keepers = k >> 3;
             size_t hidden = m % 2 ? 5 : 33, done;
-            nnc_layer layers[] = {{.n_in = 3, .n_out = hidden, .activation = NNC_ACT_RELU},
-                                  {.n_in = hidden, .n_out = 2, .activation = NNC_ACT_SOFTMAX}};
-            layers[m % 2].has_bias = true;
+            nnc_layer plain[] = {dense(3, hidden, NNC_ACT_RELU), dense(hidden, 2, NNC_ACT_SOFTMAX)};
+            nnc_layer mixed[] = {batch_norm(3),      dense(3, hidden, NNC_ACT_SIGMOID),
+                                 layer_norm(hidden), dropout(hidden, 0.5),
+                                 batch_norm(hidden), dense(hidden, 2, NNC_ACT_SOFTMAX)};
+            nnc_layer *layers = keepers ? mixed : plain;
+            plain[1 - m % 2].has_bias = false;
             nnc_net net;
             nnc_rng rng;
             nnc_predictor *predictor;
             CASE("%s %s m %zu case %d", nnc_cpu_info().isa, dtype_name(dtype), m, k);
-            CHECK(nnc_net_init(&net, layers, 2) == NNC_OK);
+            CHECK(nnc_net_init(&net, layers, keepers ? 6 : 2) == NNC_OK);
             void *state = fenced(dtype, 5, 2 * net.n_params);
             nnc_stepper stepper = {.optimizer = adam ? NNC_OPTIMIZER_ADAM : NNC_OPTIMIZER_SGD,
                                    .learning_rate = 0.01,
@@ -205,7 +209,7 @@ static void batches(nnc_dtype dtype)
                                    .stepper = &stepper,
                                    .shuffle = shuffled ? &rng : NULL,
                                    .n_threads = 1};
-            void *params = fenced(dtype, 2, net.n_params);
+            void *params = fenced(dtype, 2, net.n_params + net.n_state);
             nnc_rng_seed(&rng, 1);
             CHECK(nnc_fit(&fitting, params, fenced(NNC_F64, 3, 2), fenced(NNC_F64, 4, 2), &done) ==
                   NNC_OK);
