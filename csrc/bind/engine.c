@@ -87,6 +87,62 @@ bool nnc_engine_prepare(nnc_engine *self, nnc_optimizer optimizer)
     return true;
 }
 
+/* -------------------------------------------------------------------------------- samples */
+
+bool nnc_samples_are_sane(const nnc_samples *samples)
+{
+    const nnc_data *data = &samples->data;
+    if (data->smoothing >= 0 && data->smoothing < 1 && Py_IS_FINITE(data->x_scale)) return true;
+    PyErr_SetString(PyExc_ValueError, "expected smoothing in [0, 1) and a finite x_scale");
+    return false;
+}
+
+static bool read_weights(nnc_samples *s, npy_intp m)
+{
+    if (s->weights_object == Py_None) return true;
+    nnc_input in = {.name = "weights", .object = s->weights_object};
+    if (!nnc_read_inputs_as(&in, 1, NNC_F64)) return false;
+    s->weights = in.array;
+    s->data.weights = PyArray_DATA(in.array);
+    return nnc_expect_vector(&in, m);
+}
+
+static bool read_outputs(const nnc_engine *self, nnc_samples *s, npy_intp m)
+{
+    nnc_dtype dtype;
+    if (s->outputs_object == Py_None) return true;
+    s->outputs = (PyArrayObject *)Py_XNewRef(nnc_writable(s->outputs_object, "outputs", 2, &dtype));
+    if (!s->outputs) return false;
+    if (dtype == self->dtype && PyArray_DIM(s->outputs, 0) == m &&
+        PyArray_DIM(s->outputs, 1) == nnc_engine_outputs(self))
+        return true;
+    PyErr_SetString(PyExc_ValueError, "outputs: expected (m, n_out) of the network's dtype");
+    return false;
+}
+
+bool nnc_engine_read(const nnc_engine *self, nnc_samples *s)
+{
+    bool classes;
+    if (!nnc_read_samples(&s->x, self->dtype, &s->data) ||
+        !nnc_read_labels(&s->y, self->dtype, &classes) ||
+        !nnc_expect_matrix(&s->x, -1, nnc_engine_inputs(self)))
+        return false;
+    npy_intp m = PyArray_DIM(s->x.array, 0);
+    if (classes ? !nnc_expect_classes(&s->y, m, nnc_engine_outputs(self))
+                : !nnc_expect_matrix(&s->y, m, nnc_engine_outputs(self)))
+        return false;
+    nnc_attach_labels(&s->data, s->y.array, classes);
+    return read_weights(s, m) && read_outputs(self, s, m);
+}
+
+void nnc_engine_release(nnc_samples *s)
+{
+    nnc_release_inputs(&s->x, 1);
+    nnc_release_inputs(&s->y, 1);
+    Py_CLEAR(s->weights);
+    Py_CLEAR(s->outputs);
+}
+
 /* ----------------------------------------------------------------------------- attributes */
 
 static PyObject *engine_params(PyObject *object, void *Py_UNUSED(closure))
@@ -220,6 +276,8 @@ static PyMethodDef methods[] = {
     {"fit", (PyCFunction)(void (*)(void))nnc_engine_fit, METH_VARARGS | METH_KEYWORDS, nnc_fit_doc},
     {"predict", (PyCFunction)(void (*)(void))nnc_engine_predict, METH_FASTCALL | METH_KEYWORDS,
      nnc_predict_doc},
+    {"evaluate", (PyCFunction)(void (*)(void))nnc_engine_evaluate, METH_VARARGS | METH_KEYWORDS,
+     nnc_evaluate_doc},
     {"layout", engine_layout, METH_NOARGS, layout_doc},
     {"optimizer_state", engine_optimizer_state, METH_O, optimizer_state_doc},
     {"resume", engine_resume, METH_VARARGS, resume_doc},

@@ -43,12 +43,27 @@ bool nnc_engine_prepare(nnc_engine *self, nnc_optimizer optimizer);
 /* The optimizer's state and average are no more. */
 void nnc_engine_forget(nnc_engine *self);
 
+/* Samples and labels, as fit and evaluate take them. Objects are borrowed, arrays owned. */
+typedef struct {
+    nnc_input x, y;
+    PyObject *weights_object, *outputs_object; /* or Py_None */
+    PyArrayObject *weights, *outputs;          /* or NULL */
+    nnc_data data;                             /* smoothing and x_scale are the caller's */
+} nnc_samples;
+
+/* ValueError for a smoothing or scale out of range. */
+bool nnc_samples_are_sane(const nnc_samples *samples);
+/* Converts all of them, and fills data; false with an exception. It may let other threads run. */
+bool nnc_engine_read(const nnc_engine *self, nnc_samples *samples);
+void nnc_engine_release(nnc_samples *samples);
+
 /* False, with RuntimeError, where another thread trains this network. */
 bool nnc_engine_is_free(const nnc_engine *self, const char *method);
 
-extern const char nnc_fit_doc[], nnc_predict_doc[];
+extern const char nnc_fit_doc[], nnc_predict_doc[], nnc_evaluate_doc[];
 PyObject *nnc_engine_fit(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *nnc_engine_predict(PyObject *self, PyObject *const *args, Py_ssize_t n_args,
                              PyObject *kwnames);
+PyObject *nnc_engine_evaluate(PyObject *self, PyObject *args, PyObject *kwargs);
 
 #endif

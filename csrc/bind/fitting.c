@@ -23,19 +23,17 @@ const char nnc_fit_doc[] =
 
 /* What fit was given. Objects are borrowed, but for the arrays. */
 typedef struct {
-    nnc_input x, y;
+    nnc_samples samples;
     Py_ssize_t epochs, batch, n_threads, first_epoch;
     nnc_optimizer optimizer;
     double rate, beta_1, beta_2, epsilon, momentum, rho;
-    double clip_value, clip_norm, average_decay, loss_parameter, smoothing, x_scale;
-    PyObject *seed, *callback, *progress, *ranges_object, *rates_object, *weights_object,
-        *outputs_object;
+    double clip_value, clip_norm, average_decay, loss_parameter;
+    PyObject *seed, *callback, *progress, *ranges_object, *rates_object;
     unsigned long long dropout_seed;
     nnc_rng rng;
     nnc_range *ranges;
     size_t n_ranges;
-    PyArrayObject *rates, *weights, *outputs; /* or NULL */
-    bool y_is_classes;
+    PyArrayObject *rates; /* or NULL */
 } arguments;
 
 static bool parse(arguments *a, PyObject *args, PyObject *kwargs)
@@ -69,8 +67,10 @@ static bool parse(arguments *a, PyObject *args, PyObject *kwargs)
                             "progress",
                             NULL};
     const char *optimizer = "sgd";
-    *a = (arguments){.x = {.name = "X", .strided = true},
-                     .y = {.name = "Y", .strided = true},
+    *a = (arguments){.samples = {.x = {.name = "X", .strided = true},
+                                 .y = {.name = "Y", .strided = true},
+                                 .weights_object = Py_None,
+                                 .outputs_object = Py_None},
                      .epochs = 1,
                      .batch = 32,
                      .n_threads = 1,
@@ -82,16 +82,15 @@ static bool parse(arguments *a, PyObject *args, PyObject *kwargs)
                      .seed = Py_None,
                      .callback = Py_None,
                      .progress = Py_None,
-                     .rates_object = Py_None,
-                     .weights_object = Py_None,
-                     .outputs_object = Py_None};
+                     .rates_object = Py_None};
+    nnc_samples *s = &a->samples;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OO|nnsddddOnO$ddddddddOOOOKnO:fit", names, &a->x.object, &a->y.object,
+            args, kwargs, "OO|nnsddddOnO$ddddddddOOOOKnO:fit", names, &s->x.object, &s->y.object,
             &a->epochs, &a->batch, &optimizer, &a->rate, &a->beta_1, &a->beta_2, &a->epsilon,
             &a->seed, &a->n_threads, &a->callback, &a->momentum, &a->rho, &a->clip_value,
-            &a->clip_norm, &a->average_decay, &a->loss_parameter, &a->smoothing, &a->x_scale,
-            &a->ranges_object, &a->rates_object, &a->weights_object, &a->outputs_object,
-            &a->dropout_seed, &a->first_epoch, &a->progress))
+            &a->clip_norm, &a->average_decay, &a->loss_parameter, &s->data.smoothing,
+            &s->data.x_scale, &a->ranges_object, &a->rates_object, &s->weights_object,
+            &s->outputs_object, &a->dropout_seed, &a->first_epoch, &a->progress))
         return false;
     return nnc_find_optimizer(optimizer, &a->optimizer);
 }
@@ -110,10 +109,10 @@ static bool check_numbers(const arguments *a)
 {
     if (a->epochs >= 0 && a->batch >= 1 && a->n_threads >= 1 && a->first_epoch >= 0 &&
         a->rate > 0 && Py_IS_FINITE(a->rate) && is_fraction(a->beta_1) && is_fraction(a->beta_2) &&
-        is_fraction(a->momentum) && is_fraction(a->rho) && is_fraction(a->smoothing) &&
+        is_fraction(a->momentum) && is_fraction(a->rho) && is_fraction(a->samples.data.smoothing) &&
         is_fraction(a->average_decay) && is_not_negative(a->epsilon) &&
         is_not_negative(a->clip_value) && is_not_negative(a->clip_norm) &&
-        Py_IS_FINITE(a->loss_parameter) && Py_IS_FINITE(a->x_scale))
+        Py_IS_FINITE(a->loss_parameter) && Py_IS_FINITE(a->samples.data.x_scale))
         return true;
     PyErr_SetString(PyExc_ValueError,
                     "fit: expected epochs >= 0, batch_size >= 1, n_threads >= 1, a finite "
@@ -177,46 +176,12 @@ static bool read_rates(arguments *a, size_t m)
     return false;
 }
 
-static bool read_weights(arguments *a, npy_intp m)
-{
-    if (a->weights_object == Py_None) return true;
-    nnc_input in = {.name = "weights", .object = a->weights_object};
-    if (!nnc_read_inputs_as(&in, 1, NNC_F64)) return false;
-    a->weights = in.array;
-    return nnc_expect_vector(&in, m);
-}
-
-static bool read_outputs(arguments *a, const nnc_engine *self, npy_intp m)
-{
-    nnc_dtype dtype;
-    if (a->outputs_object == Py_None) return true;
-    a->outputs = (PyArrayObject *)Py_XNewRef(nnc_writable(a->outputs_object, "outputs", 2, &dtype));
-    if (!a->outputs) return false;
-    if (dtype == self->dtype && PyArray_DIM(a->outputs, 0) == m &&
-        PyArray_DIM(a->outputs, 1) == nnc_engine_outputs(self))
-        return true;
-    PyErr_SetString(PyExc_ValueError, "outputs: expected (m, n_out) of the network's dtype");
-    return false;
-}
-
 /* Reading inputs may let other threads run. */
-static bool read_arrays(arguments *a, nnc_engine *self, nnc_data *data)
+static bool read_arrays(arguments *a, nnc_engine *self)
 {
-    if (a->seed != Py_None && !nnc_seed_rng(&a->rng, a->seed)) return false;
-    if (!nnc_read_samples(&a->x, self->dtype, data) ||
-        !nnc_read_labels(&a->y, self->dtype, &a->y_is_classes))
-        return false;
-    if (!nnc_expect_matrix(&a->x, -1, nnc_engine_inputs(self))) return false;
-    npy_intp m = PyArray_DIM(a->x.array, 0);
-    if (a->y_is_classes ? !nnc_expect_classes(&a->y, m, nnc_engine_outputs(self))
-                        : !nnc_expect_matrix(&a->y, m, nnc_engine_outputs(self)))
-        return false;
-    nnc_attach_labels(data, a->y.array, a->y_is_classes);
-    if (!read_rates(a, data->m) || !read_weights(a, m) || !read_outputs(a, self, m)) return false;
-    data->weights = a->weights ? PyArray_DATA(a->weights) : NULL;
-    data->smoothing = a->smoothing;
-    data->x_scale = a->x_scale;
-    return read_ranges(a, self->net.n_params);
+    return (a->seed == Py_None || nnc_seed_rng(&a->rng, a->seed)) &&
+           nnc_engine_read(self, &a->samples) && read_rates(a, a->samples.data.m) &&
+           read_ranges(a, self->net.n_params);
 }
 
 /* Puts the optimizer's numbers into place; its state and steps go on. */
@@ -282,11 +247,10 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     nnc_engine *self = (nnc_engine *)object;
     arguments a;
-    nnc_data data = {0};
     PyObject *result = NULL;
     PyArrayObject *cost = NULL, *accuracy = NULL;
     if (!parse(&a, args, kwargs) || !check_numbers(&a)) return NULL;
-    if (!read_arrays(&a, self, &data)) goto done;
+    if (!read_arrays(&a, self)) goto done;
     cost = nnc_new_array(NNC_F64, 1, &a.epochs);
     accuracy = nnc_new_array(NNC_F64, 1, &a.epochs);
     if (!cost || !accuracy) goto done;
@@ -305,7 +269,8 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
     nnc_fitting fitting = {.net = &self->net,
                            .dtype = self->dtype,
                            .loss = self->loss,
-                           .data = data,
+                           .loss_parameter = a.loss_parameter,
+                           .data = a.samples.data,
                            .epochs = (size_t)a.epochs,
                            .batch = (size_t)a.batch,
                            .stepper = &self->stepper,
@@ -314,7 +279,7 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
                            .shuffle = a.seed == Py_None ? NULL : &a.rng,
                            .first_epoch = (size_t)a.first_epoch,
                            .seed = a.dropout_seed,
-                           .outputs = a.outputs ? PyArray_DATA(a.outputs) : NULL,
+                           .outputs = a.samples.outputs ? PyArray_DATA(a.samples.outputs) : NULL,
                            .n_threads = (size_t)a.n_threads,
                            .memory = &self->memory,
                            .monitor = {.context = &monitor,
@@ -340,10 +305,7 @@ done:
     Py_XDECREF(cost);
     Py_XDECREF(accuracy);
     Py_XDECREF(a.rates);
-    Py_XDECREF(a.weights);
-    Py_XDECREF(a.outputs);
     PyMem_Free(a.ranges);
-    nnc_release_inputs(&a.x, 1);
-    nnc_release_inputs(&a.y, 1);
+    nnc_engine_release(&a.samples);
     return result;
 }
