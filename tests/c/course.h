@@ -3,6 +3,7 @@
 #ifndef NNC_TEST_COURSE_H
 #define NNC_TEST_COURSE_H
 
+#include "descent.h"
 #include "nnc.h"
 #include "reference.h"
 
@@ -14,7 +15,7 @@ typedef struct {
     nnc_layer layers[MOST_LAYERS];
     nnc_net net;
     size_t m, n_in, n_out, epochs;
-    void *x, *y, *params, *trained, *state;
+    void *x, *y, *params, *trained, *state, *average;
     double *cost, *accuracy;
     size_t done;
     bool shuffled;
@@ -43,7 +44,8 @@ static inline course make_course(nnc_dtype dtype, nnc_loss loss, const size_t *s
     t.y = room(dtype, t.n_out * m);
     t.params = room(dtype, t.net.n_params);
     t.trained = room(dtype, t.net.n_params);
-    t.state = room(dtype, 2 * t.net.n_params);
+    t.state = room(dtype, MOST_STATE * t.net.n_params);
+    t.average = room(dtype, t.net.n_params);
     t.cost = room(NNC_F64, epochs);
     t.accuracy = room(NNC_F64, epochs);
     scatter(dtype, t.x, t.n_in * m, -1, 1, m);
@@ -64,7 +66,9 @@ static inline course make_course(nnc_dtype dtype, nnc_loss loss, const size_t *s
                               .learning_rate = loss == NNC_LOSS_SSE ? 0.002 : 0.1,
                               .beta_1 = 0.9,
                               .beta_2 = 0.99,
-                              .epsilon = 1e-3};
+                              .epsilon = 1e-3,
+                              .momentum = 0.8,
+                              .rho = 0.95};
     t.fitting = (nnc_fitting){.dtype = dtype,
                               .loss = loss,
                               .data.x = t.x,
@@ -80,16 +84,21 @@ static inline course make_course(nnc_dtype dtype, nnc_loss loss, const size_t *s
     return t;
 }
 
+static inline void use_optimizer(course *t, nnc_optimizer optimizer)
+{
+    t->stepper.optimizer = optimizer;
+    if (optimizer != NNC_OPTIMIZER_SGD) t->stepper.learning_rate = 0.01;
+}
+
 static inline void use_adam(course *t)
 {
-    t->stepper.optimizer = NNC_OPTIMIZER_ADAM;
-    t->stepper.learning_rate = 0.01;
+    use_optimizer(t, NNC_OPTIMIZER_ADAM);
 }
 
 static inline void free_course(course *t)
 {
     free(t->x), free(t->y), free(t->params), free(t->trained), free(t->state);
-    free(t->cost), free(t->accuracy);
+    free(t->average), free(t->cost), free(t->accuracy);
 }
 
 static inline nnc_status make_predictor(course *t, nnc_predictor **predictor)
@@ -104,6 +113,7 @@ static inline nnc_status fit_on(course *t)
     t->net.layers = t->layers;
     t->fitting.net = &t->net;
     t->stepper.state = t->state;
+    t->stepper.average = t->average;
     t->fitting.stepper = &t->stepper;
     t->fitting.shuffle = t->shuffled ? &t->rng : NULL;
     return nnc_fit(&t->fitting, t->trained, t->cost, t->accuracy, &t->done);
@@ -114,7 +124,8 @@ static inline nnc_status fit(course *t)
 {
     size_t item = nnc_dtype_size(t->dtype);
     memcpy(t->trained, t->params, t->net.n_params * item);
-    memset(t->state, 0, 2 * t->net.n_params * item);
+    memcpy(t->average, t->params, t->net.n_params * item);
+    memset(t->state, 0, MOST_STATE * t->net.n_params * item);
     memset(t->cost, 0, t->epochs * sizeof *t->cost);
     memset(t->accuracy, 0, t->epochs * sizeof *t->accuracy);
     t->stepper.steps = 0;
@@ -196,31 +207,24 @@ static inline void backward_of(const course *t, const double *params, double **a
     }
 }
 
-static inline void descend_of(const nnc_stepper *s, double *params, double *state,
-                              const double *grads, double divisor, size_t n, size_t step)
+/* The learning rate of step s of an epoch. */
+static inline double rate_of(const course *t, size_t epoch, size_t s)
 {
-    for (size_t i = 0; i < n; i++) {
-        double g = grads[i] / divisor, *mean = state + i, *square = state + n + i;
-        if (s->optimizer == NNC_OPTIMIZER_SGD) {
-            params[i] -= s->learning_rate * g;
-            continue;
-        }
-        *mean = s->beta_1 * *mean + (1 - s->beta_1) * g;
-        *square = s->beta_2 * *square + (1 - s->beta_2) * g * g;
-        double corrected = *mean / (1 - pow(s->beta_1, (double)step));
-        double root = sqrt(*square / (1 - pow(s->beta_2, (double)step)));
-        params[i] -= s->learning_rate * corrected / (root + s->epsilon);
-    }
+    const nnc_fitting *f = &t->fitting;
+    if (!f->rates) return t->stepper.learning_rate;
+    return f->rates[epoch * f->n_rates + (f->n_rates > 1 ? s : 0)];
 }
 
-/* What fit(t) should make of params (n_params), cost and accuracy (epochs). */
-static inline void reference_fit(const course *t, double *params, double *cost, double *accuracy)
+/* What fit(t) should make of params and average (n_params), cost and accuracy (epochs). */
+static inline void reference_fit(const course *t, double *params, double *average, double *cost,
+                                 double *accuracy)
 {
     size_t n = t->net.n_params, widest = t->n_in, step = 0;
     for (size_t l = 0; l < t->net.n_layers; l++)
         widest = t->layers[l].n_out > widest ? t->layers[l].n_out : widest;
     double *a[MOST_LAYERS + 1], *x = doubles(t->dtype, t->x, t->n_in * t->m);
-    double *y = doubles(t->dtype, t->y, t->n_out * t->m), *state = calloc(2 * n, sizeof *state);
+    double *y = doubles(t->dtype, t->y, t->n_out * t->m),
+           *state = calloc(MOST_STATE * n, sizeof *state);
     double *grads = calloc(n, sizeof *grads), *dz = calloc(2 * widest, sizeof *dz);
     size_t *order = calloc(t->m + 1, sizeof *order);
     if (!state || !grads || !dz || !order) abort();
@@ -230,7 +234,7 @@ static inline void reference_fit(const course *t, double *params, double *cost, 
     nnc_rng_seed(&rng, 11);
     for (size_t i = 0; i < t->m; i++) order[i] = i;
     for (size_t epoch = 0; epoch < t->epochs; epoch++) {
-        double loss = 0, hits = 0;
+        double loss = 0, hits = 0, penalty = 0, batches = 0;
         if (t->shuffled) nnc_rng_shuffle(&rng, order, t->m);
         for (size_t start = 0, count; start < t->m; start += count) {
             count = t->m - start < t->fitting.batch ? t->m - start : t->fitting.batch;
@@ -249,10 +253,11 @@ static inline void reference_fit(const course *t, double *params, double *cost, 
                 hits += hit;
                 backward_of(t, params, a, target, dz, dz + widest, grads);
             }
-            descend_of(&t->stepper, params, state, grads,
-                       divisor_of(t->fitting.loss, t->n_out, count), n, ++step);
+            penalty +=
+                descend_of(&t->stepper, rate_of(t, epoch, (size_t)batches++), params, state,
+                           average, grads, divisor_of(t->fitting.loss, t->n_out, count), n, ++step);
         }
-        cost[epoch] = loss / divisor_of(t->fitting.loss, t->n_out, t->m);
+        cost[epoch] = loss / divisor_of(t->fitting.loss, t->n_out, t->m) + penalty / batches;
         accuracy[epoch] = hits / (double)t->m;
     }
     for (size_t l = 1; l <= t->net.n_layers; l++) free(a[l]);
