@@ -102,10 +102,47 @@
     X(FOCAL, binary_focal_cross_entropy)
 
 /* X(enumerator suffix, name, state): how a step follows from the gradients, and how many blocks
- * like the parameters it remembers. */
+ * like the parameters it remembers. p is a parameter, g its gradient, r the learning rate, and t
+ * counts the steps from 1; m, s and v begin at 0. PyTorch's torch.optim computes the same, lion
+ * excepted, which it lacks. A new optimizer is a line here, a function in
+ * kernels/optimizer_tmpl.h, and what its numbers need in core/step.c.
+ *
+ *   sgd        p -= r g
+ *   momentum   v = momentum v + g, p -= r v. Polyak, "Some methods of speeding up the convergence
+ *              of iteration methods" (1964)
+ *   nesterov   v likewise, p -= r (g + momentum v). Sutskever et al., "On the importance of
+ *              initialization and momentum in deep learning" (2013)
+ *   adagrad    s += g^2, p -= r g / (sqrt(s) + epsilon). Duchi, Hazan and Singer, "Adaptive
+ *              subgradient methods for online learning and stochastic optimization" (2011)
+ *   rmsprop    s = rho s + (1 - rho) g^2, v = momentum v + g / (sqrt(s) + epsilon), p -= r v.
+ *              Tieleman and Hinton, "Lecture 6.5: rmsprop" (2012)
+ *   adam       m = beta_1 m + (1 - beta_1) g, s = beta_2 s + (1 - beta_2) g^2,
+ *              p -= r m' / (sqrt(s') + epsilon), where m' = m / (1 - beta_1^t), and s' likewise.
+ *              Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
+ *              With the decay of nnc_range it is adamw: Loshchilov and Hutter, "Decoupled weight
+ *              decay regularization" (2019)
+ *   amsgrad    adam by the largest s so far. Reddi, Kale and Kumar, "On the convergence of Adam
+ *              and beyond" (2018)
+ *   nadam      adam with m' = u(t+1) m / (1 - u(1) … u(t+1)) + (1 - u(t)) g / (1 - u(1) … u(t)),
+ *              u(t) = beta_1 (1 - 0.96^(0.004 t) / 2). Dozat, "Incorporating Nesterov momentum
+ *              into Adam" (2016)
+ *   lion       p -= r sign(beta_1 m + (1 - beta_1) g), then m = beta_2 m + (1 - beta_2) g. Chen
+ *              et al., "Symbolic discovery of optimization algorithms" (2023)
+ *   rprop      iRprop-, for full batches: where g keeps its sign, the parameter's step s grows by
+ *              1.2; where it changes, s halves and g counts as 0; 1e-6 <= s <= 50, at first
+ *              s = r; p -= s sign(g). Igel and Huesken, "Improving the Rprop learning algorithm"
+ *              (2000) */
 #define NNC_OPTIMIZER_LIST(X) \
     X(SGD, sgd, 0)            \
-    X(ADAM, adam, 2)
+    X(MOMENTUM, momentum, 1)  \
+    X(NESTEROV, nesterov, 1)  \
+    X(ADAGRAD, adagrad, 1)    \
+    X(RMSPROP, rmsprop, 2)    \
+    X(ADAM, adam, 2)          \
+    X(AMSGRAD, amsgrad, 3)    \
+    X(NADAM, nadam, 2)        \
+    X(LION, lion, 1)          \
+    X(RPROP, rprop, 2)
 
 /* X(enumerator suffix, name): functions of one number, kernels/math_tmpl.h */
 #define NNC_FUNCTION_LIST(X) \
@@ -251,6 +288,8 @@ void nnc_rng_uniform(nnc_rng *rng, double *x, size_t n);
 void nnc_rng_normal(nnc_rng *rng, double *x, size_t n);
 /* order (n), n <= 2^32: its elements change places as in RandomState.shuffle. */
 void nnc_rng_shuffle(nnc_rng *rng, size_t *order, size_t n);
+/* The first `most` moves of the same. What is left is to shuffle as many elements as it returns. */
+size_t nnc_rng_shuffle_some(nnc_rng *rng, size_t *order, size_t n, size_t most);
 
 /* The tutorial's start: params (n) = scale * randn, drawn in the block's order. */
 void nnc_init(nnc_dtype dtype, void *params, nnc_rng *rng, double scale, size_t n);
@@ -391,30 +430,37 @@ typedef struct {
 nnc_status nnc_train(const nnc_training *training, void *params, double *cost, double *accuracy,
                      size_t *done);
 
-/* Parameters [start, start + n) that a step treats in their own way. */
+/* Parameters [start, start + n) that a step treats in their own way. Where they are frozen, they
+ * and their state stay as they are, bit for bit, and the rest has no meaning. */
 typedef struct {
     size_t start, n;
-    bool frozen;     /* they stay as they are */
-    double l1, l2;   /* what the loss gets: l1 sum |p| + l2 sum p^2 / 2 */
-    double decay;    /* p -= learning_rate * decay * p before the step */
-    double max_norm; /* where not 0: rows of row_length elements are scaled down to that length */
+    bool frozen;
+    double l1, l2; /* what the loss gets: l1 sum |p| + l2 sum p^2 / 2 */
+    double decay;  /* p -= learning_rate * decay * p before the step */
+    /* where not 0: after the step, each row of row_length elements whose length as a vector is more
+     * is scaled down to this; n is whole rows */
+    double max_norm;
     size_t row_length;
 } nnc_range;
 
-/* A step on the sum of gradients over a batch, divided by what makes the loss a mean. SGD: params
- * -= learning_rate * grads. Adam: Kingma and Ba, "Adam: a method for stochastic optimization"
- * (2015), algorithm 1. */
+/* A step on the sum of gradients over a batch, divided by what makes the loss a mean. Then, in this
+ * order: l1 and l2 of the ranges; clip_value, for each element; clip_norm, for the length of the
+ * gradient by all parameters that are not frozen; decay; the optimizer; max_norm; the average.
+ *
+ * state, steps and average go on from call to call, and need nothing else to do so bit for bit.
+ * Where nnc_fit returns NNC_DIVERGED, they are what the last step left, maybe not finite: state and
+ * steps have to start from zeros again, and average from the parameters. */
 typedef struct {
     nnc_optimizer optimizer;
     double learning_rate;
     double beta_1, beta_2, epsilon, momentum, rho; /* of those that know them */
     const nnc_range *ranges; /* in order, and without overlap; NULL: nothing special anywhere */
     size_t n_ranges;
-    double clip_value, clip_norm; /* of the gradients; 0: none */
+    double clip_value, clip_norm; /* 0: none */
     double average_decay;         /* where not 0, average = decay average + (1 - decay) params */
-    void *average;                /* (n_params) */
-    void *state;    /* (nnc_optimizer_state, n_params), zeros at the start; it and steps go on */
-    uint64_t steps; /* from call to call */
+    void *average;                /* (n_params), at first a copy of params; see also above */
+    void *state;                  /* (nnc_optimizer_state, n_params), zeros at first */
+    uint64_t steps;               /* so far */
 } nnc_stepper;
 
 /* Gradient descent in batches. */
@@ -427,24 +473,27 @@ typedef struct {
     size_t epochs, batch; /* batch: at least 1; the last one of an epoch may have fewer samples */
     nnc_stepper *stepper;
     const double *rates; /* (epochs, n_rates): learning rates instead of the stepper's, or NULL; */
-    size_t n_rates;      /* 1, or the number of steps in an epoch. Callbacks may change them */
-    nnc_rng *shuffle;    /* where not NULL, the samples change places before each epoch */
+    size_t n_rates;      /* 1, or the number of steps in an epoch. Each is read when its step
+                          * begins, so that callbacks may change the later ones */
+    nnc_rng *shuffle;    /* where not NULL, the samples change places before each epoch, at first
+                          * from the order of data */
     size_t first_epoch;  /* so many epochs went before, each with its shuffle */
-    uint64_t seed;       /* of dropout: what it keeps is a function of the seed, the stepper's steps,
-                          * the layer, the sample's place in its batch, and the feature */
-    void *outputs;       /* (m, n_out): each epoch leaves the output for each sample, before its
-                          * step and as nnc_predict has it, in the sample's row; or NULL */
-    size_t n_threads;    /* as in nnc_training */
-    nnc_memory *memory;  /* or NULL */
+    uint64_t seed;      /* of dropout: what it keeps is a function of the seed, the stepper's steps,
+                         * the layer, the sample's place in its batch, and the feature */
+    void *outputs;      /* (m, n_out): each epoch leaves the output for each sample, before its
+                         * step and as nnc_predict has it, in the sample's row; or NULL */
+    size_t n_threads;   /* as in nnc_training */
+    nnc_memory *memory; /* or NULL */
     nnc_monitor monitor;
 } nnc_fitting;
 
 /* Trains params (n_params + n_state) in place. The entries of cost and accuracy are means over an
- * epoch, each batch seen before its step; accuracy may be NULL. With a softmax output a sample
- * counts as right where the largest output is that of the largest y. Returns what nnc_train
- * returns; where it is NNC_DIVERGED, params (but not the stepper) are what they were at the start
- * of the epoch of the last entry. The monitor stops it between whole steps. Also NNC_ERR_SOFTMAX.
- */
+ * epoch, each batch seen before its step; cost also has what l1 and l2 add, likewise. accuracy may
+ * be NULL. With a softmax output a sample counts as right where the largest output is that of the
+ * largest y. Returns what nnc_train returns; where it is NNC_DIVERGED, params (but not the stepper)
+ * are what they were at the start of the epoch of the last entry. The monitor stops it between
+ * whole steps; poll is also called amid long ones, and while many samples change places. Also
+ * NNC_ERR_SOFTMAX. */
 nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, double *accuracy,
                    size_t *done);
 

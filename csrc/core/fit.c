@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/panels.h"
+#include "core/step.h"
 #include "core/team.h"
 
 /* Panels that go through the network together, so that a block of weights serves them all. */
@@ -21,6 +22,7 @@ typedef struct {
     nnc_pacer calm;             /* never says stop */
     size_t n_threads;           /* asked for: a team may have fewer */
     bool fused;                 /* the way back updates the parameters: steps are short */
+    nnc_descent descent;
     size_t *order;
     void *grads;
     void *blocks[3]; /* parameters: epoch e starts from block e % 3 and works on the next, so
@@ -28,6 +30,8 @@ typedef struct {
     void *params;    /* in the end */
     double *cost, *accuracy;   /* the histories */
     double loss, hits, weight; /* of the epoch so far */
+    double penalty;            /* likewise, of L1 and L2 */
+    bool begun;                /* the epoch: nobody stopped it before */
     atomic_size_t tickets[2];  /* by phase: the next panel, the next task */
     atomic_bool hurry;         /* set by rank 0 at any time: phases may break off */
     atomic_bool never;         /* false */
@@ -40,7 +44,7 @@ typedef struct {
 typedef struct {
     run *run;
     nnc_team *team;
-    size_t rank;
+    size_t rank, epoch;
     nnc_batch batch;     /* of the step that this thread is at */
     size_t start;        /* its first sample */
     void *params, *next; /* before and after it: one block, but in the first step of an epoch that
@@ -55,6 +59,19 @@ static double mean_of(const member *self)
     size_t n_out = net->layers[net->n_layers - 1].n_out;
     double weight = nnc_batch_weight(&self->batch);
     return weight == 0 ? 1 : 1 / nnc_loss_divisor(self->batch.loss, weight, n_out);
+}
+
+/* The learning rate of the step that begins. */
+static double rate_of(const member *self)
+{
+    const nnc_fitting *f = self->run->fitting;
+    if (!f->rates) return f->stepper->learning_rate;
+    return f->rates[self->epoch * f->n_rates + (f->n_rates > 1 ? self->start / f->batch : 0)];
+}
+
+static bool vanishes(const nnc_batch *batch, double rate)
+{
+    return batch->dtype == NNC_F32 ? (float)rate == 0 : rate == 0;
 }
 
 /* Groups of panels until none is left, all at once where the batch is not wide or is coupled:
@@ -80,7 +97,8 @@ static bool panel_phase(member *self)
         for (size_t p = first; r->fitting->outputs && p < end; p++)
             nnc_store_outputs(b, p, scratch, r->order, self->start, r->fitting->outputs);
         for (size_t p = first; p < end; p++) nnc_loss_panel(b, p, scratch, r->accuracy != NULL);
-        double rate = r->fused ? r->fitting->stepper->learning_rate * mean_of(self) : 0;
+        double rate = r->fused ? rate_of(self) * mean_of(self) : 0;
+        if (r->fused && vanishes(b, rate)) continue; /* 0 would ask for gradients */
         if (!nnc_backward_panels(b, first, end - first, self->params,
                                  r->fused ? self->params : r->grads, rate, scratch))
             return false;
@@ -98,42 +116,6 @@ static bool weight_phase(member *self)
         if (!nnc_weight_gradients(b, b->tasks[t], r->grads, 0, &r->scratch[self->rank]))
             return false;
     }
-}
-
-/* base^n by squaring: libm's pow differs between CPUs. */
-static double power(double base, uint64_t n)
-{
-    double result = 1;
-    for (; n > 0; n /= 2, base *= base)
-        if (n % 2) result *= base;
-    return result;
-}
-
-/* This rank's share of the parameters: whole cache lines. */
-static void update_share(member *self)
-{
-    run *r = self->run;
-    const nnc_batch *b = &self->batch;
-    const nnc_stepper *s = r->fitting->stepper;
-    size_t n = b->net->n_params, members = nnc_team_size(self->team);
-    size_t share = nnc_ceil_div(nnc_ceil_div(n, b->lanes), members) * b->lanes;
-    size_t start = nnc_min(self->rank * share, n), count = nnc_min(share, n - start);
-    const char *params = (char *)self->params + start * b->item;
-    char *next = (char *)self->next + start * b->item, *grads = (char *)r->grads + start * b->item;
-    if (s->optimizer == NNC_OPTIMIZER_SGD) {
-        double rate = s->learning_rate * mean_of(self);
-        b->kernels->descend(next, params, grads, 1, 0, rate, count);
-        return;
-    }
-    uint64_t t = s->steps + 1;
-    char *m = (char *)s->state + start * b->item, *v = m + n * b->item;
-    nnc_adam adam = {.scale = mean_of(self),
-                     .beta_1 = s->beta_1,
-                     .beta_2 = s->beta_2,
-                     .rate = s->learning_rate / (1 - power(s->beta_1, t)),
-                     .correction = 1 / sqrt(1 - power(s->beta_2, t)),
-                     .epsilon = s->epsilon};
-    b->kernels->adam(next, params, m, v, grads, &adam, count);
 }
 
 /* Runs a phase and waits for all; false where it broke off. In a child that a callback forked, the
@@ -159,6 +141,7 @@ static bool step(member *self)
     bool first = self->rank == 0;
     if (!whole_phase(self, panel_phase, 0)) return false;
     if (first) atomic_store_explicit(&r->tickets[0], 0, memory_order_relaxed);
+    if (first) nnc_descent_begin(&r->descent, rate_of(self), mean_of(self));
     for (size_t p = 0; first && p < nnc_batch_panels(&self->batch); p++) {
         r->loss += self->batch.costs[p];
         if (r->accuracy) r->hits += self->batch.hits[p];
@@ -167,11 +150,12 @@ static bool step(member *self)
     if (self->batch.wide && !whole_phase(self, weight_phase, 1)) return false;
     if (first) atomic_store_explicit(&r->tickets[1], 0, memory_order_relaxed);
     if (first && self->batch.coupled) nnc_move_moments(&self->batch, self->next, self->params);
-    if (!r->fused) {
-        update_share(self);
-        nnc_team_barrier(self->team, NULL, NULL);
+    if (!r->fused)
+        nnc_descent_step(&r->descent, self->team, self->rank, self->next, self->params, r->grads);
+    if (first) {
+        r->penalty += nnc_descent_penalty(&r->descent);
+        r->fitting->stepper->steps++;
     }
-    if (first) r->fitting->stepper->steps++;
     self->batch.step++; /* its own: others may be ahead of rank 0 */
     self->params = self->next;
     return true;
@@ -185,13 +169,30 @@ static size_t block_of(const nnc_net *net)
     return net->n_params + net->n_state;
 }
 
-static void begin_epoch(run *r, size_t epoch)
+/* The samples change places; false where the monitor stops it amid that. */
+static bool shuffle(run *r)
+{
+    enum { MOVES = 1 << 15, MOVE_WORK = 1 << 4 };
+    const nnc_fitting *f = r->fitting;
+    for (size_t left = f->data.m; left > 0;) {
+        size_t work = nnc_min(left, MOVES) * MOVE_WORK;
+        left = nnc_rng_shuffle_some(f->shuffle, r->order, left, MOVES);
+        if (!nnc_pacer_tick(&r->pacers[0], work)) return false;
+    }
+    return true;
+}
+
+/* False where the monitor stops it before its first step. */
+static bool begin_epoch(run *r, size_t epoch)
 {
     const nnc_fitting *f = r->fitting;
-    if (r->fused || f->data.m == 0)
-        memcpy(r->blocks[(epoch + 1) % 3], r->blocks[epoch % 3], block_of(f->net) * r->batch.item);
-    if (f->shuffle) nnc_rng_shuffle(f->shuffle, r->order, f->data.m);
-    r->loss = r->hits = r->weight = 0;
+    const size_t n = block_of(f->net);
+    r->loss = r->hits = r->weight = r->penalty = 0;
+    if (r->fused || f->data.m == 0) {
+        memcpy(r->blocks[(epoch + 1) % 3], r->blocks[epoch % 3], n * r->batch.item);
+        if (!nnc_pacer_tick(&r->pacers[0], n)) return false;
+    }
+    return !f->shuffle || shuffle(r);
 }
 
 /* Where it diverged, r->params are those at the start of the last epoch recorded. */
@@ -201,6 +202,7 @@ static nnc_status end_epoch(run *r, size_t epoch)
     const nnc_net *net = f->net;
     size_t n_out = net->layers[net->n_layers - 1].n_out, bad;
     double cost = r->loss / nnc_loss_divisor(f->loss, r->weight, n_out);
+    if (f->data.m > 0) cost += r->penalty / (double)nnc_ceil_div(f->data.m, f->batch);
     double accuracy = r->accuracy ? r->hits / r->weight : NAN;
     if (r->weight != 0 && !isfinite(cost)) {
         r->params = r->blocks[epoch > 0 ? (epoch - 1) % 3 : 0];
@@ -226,9 +228,13 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
     const nnc_fitting *f = r->fitting;
     member self = {.run = r, .team = team, .rank = rank, .batch = r->batch};
     for (size_t epoch = 0; epoch < f->epochs; epoch++) {
-        bool whole = true;
-        if (rank == 0) begin_epoch(r, epoch);
+        if (rank == 0) {
+            r->begun = begin_epoch(r, epoch);
+            nnc_team_lost_members(team); /* in a callback of begin_epoch */
+        }
         nnc_team_barrier(team, NULL, NULL);
+        bool whole = r->begun;
+        self.epoch = epoch;
         self.next = r->blocks[(epoch + 1) % 3];
         self.params = r->fused || f->data.m == 0 ? self.next : r->blocks[epoch % 3];
         for (size_t start = 0; whole && start < f->data.m; start += self.batch.n) {
@@ -258,13 +264,15 @@ static void lay_out(run *r, nnc_arena *arena)
     size_t pieces =
         nnc_max(r->batch.capacity, r->batch.n_tasks); /* more threads have nothing to do */
     r->n_threads = r->batch.wide ? nnc_max(nnc_min(n_threads, pieces), 1) : 1;
-    r->fused = !r->batch.wide && f->stepper->optimizer == NNC_OPTIMIZER_SGD;
+    nnc_descent_lay_out(&r->descent, arena, f->dtype, n_params, f->stepper);
+    r->fused = !r->batch.wide && nnc_descent_is_plain(&r->descent);
     for (int i = 0; i < 3; i++) r->blocks[i] = nnc_arena_piece(arena, block_of(f->net), item, 1);
     r->params = r->blocks[0];
     r->grads = r->fused ? NULL : nnc_arena_piece(arena, n_params, item, 1);
     r->order = f->shuffle ? nnc_arena_piece(arena, f->data.m, sizeof *r->order, 1) : NULL;
     r->scratch = nnc_arena_piece(arena, r->n_threads, sizeof *r->scratch, 1);
     r->pacers = nnc_arena_piece(arena, r->n_threads, sizeof *r->pacers, 1);
+    r->descent.pacer = r->pacers;
     for (size_t rank = 0; rank < r->n_threads; rank++) {
         nnc_panel_scratch scratch;
         nnc_scratch_lay_out(&scratch, arena, &r->batch, f->outputs != NULL);

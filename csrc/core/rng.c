@@ -126,16 +126,23 @@ static size_t draw_places(nnc_rng *rng, uint32_t *places, size_t n, uint32_t *la
 }
 
 /* From the last place down, each element changes places with one at or before it. */
-void nnc_rng_shuffle(nnc_rng *rng, size_t *order, size_t n)
+size_t nnc_rng_shuffle_some(nnc_rng *rng, size_t *order, size_t n, size_t most)
 {
     enum { CHUNK = 256 };
     uint32_t places[CHUNK], i = n > 0 ? (uint32_t)(n - 1) : 0, last = i;
-    while (i > 0) {
-        size_t drawn = draw_places(rng, places, CHUNK, &last);
+    uint32_t end = i > most ? i - (uint32_t)most : 0;
+    while (i > end) {
+        size_t drawn = draw_places(rng, places, i - end < CHUNK ? i - end : CHUNK, &last);
         for (size_t k = 0; k < drawn; k++, i--) {
             size_t moved = order[i];
             order[i] = order[places[k]];
             order[places[k]] = moved;
         }
     }
+    return i > 0 ? (size_t)i + 1 : 0;
+}
+
+void nnc_rng_shuffle(nnc_rng *rng, size_t *order, size_t n)
+{
+    nnc_rng_shuffle_some(rng, order, n, n);
 }

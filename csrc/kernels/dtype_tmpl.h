@@ -4,6 +4,7 @@
 #include "kernels/math_tmpl.h"
 #include "kernels/activation_tmpl.h"
 #include "kernels/elementwise_tmpl.h"
+#include "kernels/optimizer_tmpl.h"
 #include "kernels/loss_tmpl.h"
 #include "kernels/softmax_tmpl.h"
 #include "kernels/dense_tmpl.h"
@@ -20,6 +21,7 @@
 #define NNC_ACTIVATE_BACKWARD(id, name, ...) [NNC_ACT_##id] = NNC_FN(activate_backward_##name),
 #define NNC_LOSS(id, name, ...) [NNC_LOSS_##id] = NNC_FN(loss_##name),
 #define NNC_LOGIT_LOSS(id, name) [NNC_LOSS_##id] = NNC_FN(logit_loss_##name),
+#define NNC_STEP(id, name, ...) [NNC_OPTIMIZER_##id] = NNC_FN(step_##name),
 
 const nnc_kernels NNC_FN(nnc_kernels) = {
     .map = {NNC_FUNCTION_LIST(NNC_MAP)},
@@ -56,8 +58,12 @@ const nnc_kernels NNC_FN(nnc_kernels) = {
     .add_slices = NNC_FN(add_slices),
     .divide = NNC_FN(divide),
     .descend = NNC_FN(descend),
-    .adam = NNC_FN(adam),
     .update = NNC_FN(update),
+    .step = {NNC_OPTIMIZER_LIST(NNC_STEP)},
+    .regularize = NNC_FN(regularize),
+    .squares = NNC_FN(squares),
+    .scale = NNC_FN(scale),
+    .average = NNC_FN(average),
     .first_nonfinite = NNC_FN(first_nonfinite),
     .train_tiny = NNC_FN(train_tiny),
 };

@@ -166,28 +166,6 @@ static void NNC_FN(descend)(void *next_, const void *params_, const void *parts_
     }
 }
 
-static void NNC_FN(adam)(void *next_, const void *params_, void *m_, void *v_, const void *sums_,
-                         const nnc_adam *step, size_t n)
-{
-    real *next = next_, *m = m_, *v = v_;
-    const real *params = params_, *sums = sums_;
-    const vreal scale = v_set1((real)step->scale), rate = v_set1((real)-step->rate);
-    const vreal beta_1 = v_set1((real)step->beta_1), beta_2 = v_set1((real)step->beta_2);
-    const vreal rest_1 = v_set1((real)(1 - step->beta_1));
-    const vreal rest_2 = v_set1((real)(1 - step->beta_2));
-    const vreal correction = v_set1((real)step->correction);
-    const vreal epsilon = v_set1((real)step->epsilon);
-    NNC_FOR_VECTORS (i, count, n) {
-        vreal g = at(sums + i, count) * scale;
-        vreal mean = v_fma(beta_1, at(m + i, count), rest_1 * g);
-        vreal square = v_fma(beta_2, at(v + i, count), rest_2 * g * g);
-        vreal direction = mean / v_fma(v_sqrt(square), correction, epsilon);
-        put(m + i, mean, count);
-        put(v + i, square, count);
-        put(next + i, v_fma(rate, direction, at(params + i, count)), count);
-    }
-}
-
 static void NNC_FN(update)(void *params_, const void *grads_, double rate, size_t n)
 {
     real *params = params_;

@@ -35,9 +35,20 @@ enum { NNC_REST = 4 };
 enum { NNC_TINY_INPUTS = 4, NNC_TINY_HIDDEN = 8, NNC_TINY_SAMPLES = 8 };
 #define NNC_TINY_ACTIVATION_LIST(X) X(IDENTITY, identity) X(RELU, relu) X(SIGMOID, sigmoid)
 
+/* The numbers of one step; each optimizer reads some. What depends on the count of steps is already
+ * in them. */
 typedef struct {
-    double scale, beta_1, beta_2, rate, correction, epsilon;
-} nnc_adam;
+    double scale; /* of the gradient: g = scale * sum */
+    double rate;  /* of the learning, corrected for the start where the optimizer does so */
+    double ahead; /* nadam: the rate of the gradient itself */
+    double beta_1, beta_2, epsilon, momentum, rho;
+    double correction; /* of a root of mean squares, for the start */
+} nnc_step;
+
+/* How the sum of a gradient becomes the one that a step follows. */
+typedef struct {
+    double scale, l1, l2, most; /* most: the largest absolute value, or infinity */
+} nnc_slope;
 
 /* Which elements a dropout layer keeps in a step: those whose random number is at least threshold,
  * 2^32 times the rate, rounded up. scale is what they are multiplied by. */
@@ -175,11 +186,21 @@ typedef struct {
     /* next (n) = fma(-rate, the sum of add_slices, params). */
     void (*descend)(void *next, const void *params, const void *parts, size_t n_parts,
                     size_t stride, double rate, size_t n);
-    /* From the sums of gradients g = scale * sums (n): m = beta_1 m + (1 - beta_1) g, v = beta_2 v
-     * + (1 - beta_2) g^2, next = params - rate * m / (sqrt(v) * correction + epsilon). next may be
-     * params. */
-    void (*adam)(void *next, const void *params, void *m, void *v, const void *sums,
-                 const nnc_adam *step, size_t n);
+    /* next (n) = params after one step of the optimizer, as NNC_OPTIMIZER_LIST says, along g =
+     * scale * grads. The blocks of state are stride elements apart. next may be params. */
+    void (*step[NNC_OPTIMIZER_COUNT])(void *next, const void *params, void *state, size_t stride,
+                                      const void *grads, const nnc_step *step, size_t n);
+    /* grads (n) = scale * grads + l2 * params + l1 * the signs of params, each at most `most` in
+     * size. Adds the sum of their squares to *squares, and l1 sum |p| + l2 sum p^2 / 2 to
+     * *penalty. */
+    void (*regularize)(double *squares, double *penalty, void *grads, const void *params,
+                       const nnc_slope *slope, size_t n);
+    /* *sum = the sum of squares of x (n), in logical lanes. */
+    void (*squares)(double *sum, const void *x, size_t n);
+    /* y (n) = factor * x; y may be x. */
+    void (*scale)(void *y, const void *x, double factor, size_t n);
+    /* average (n) += (1 - decay) * (x - average). */
+    void (*average)(void *average, const void *x, double decay, size_t n);
     /* params (n) -= rate * grads, product and difference rounded each. */
     void (*update)(void *params, const void *grads, double rate, size_t n);
     /* *index of the first NaN or infinity in x (n); n where there is none. */

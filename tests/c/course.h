@@ -3,6 +3,7 @@
 #ifndef NNC_TEST_COURSE_H
 #define NNC_TEST_COURSE_H
 
+#include "descent.h"
 #include "nnc.h"
 #include "reference.h"
 
@@ -14,7 +15,7 @@ typedef struct {
     nnc_layer layers[MOST_LAYERS];
     nnc_net net;
     size_t m, n_in, n_out, epochs;
-    void *x, *y, *params, *trained, *state;
+    void *x, *y, *params, *trained, *state, *average;
     double *cost, *accuracy;
     size_t done;
     bool shuffled;
@@ -57,7 +58,8 @@ static inline course course_of(nnc_dtype dtype, nnc_loss loss, const nnc_layer *
     t.y = room(dtype, t.n_out * m);
     t.params = room(dtype, block_of(&t));
     t.trained = room(dtype, block_of(&t));
-    t.state = room(dtype, 2 * t.net.n_params);
+    t.state = room(dtype, MOST_STATE * t.net.n_params);
+    t.average = room(dtype, t.net.n_params);
     t.cost = room(NNC_F64, epochs);
     t.accuracy = room(NNC_F64, epochs);
     scatter(dtype, t.x, t.n_in * m, -1, 1, m);
@@ -72,7 +74,9 @@ static inline course course_of(nnc_dtype dtype, nnc_loss loss, const nnc_layer *
                               .learning_rate = loss == NNC_LOSS_SSE ? 0.002 : 0.1,
                               .beta_1 = 0.9,
                               .beta_2 = 0.99,
-                              .epsilon = 1e-3};
+                              .epsilon = 1e-3,
+                              .momentum = 0.8,
+                              .rho = 0.95};
     t.fitting = (nnc_fitting){.dtype = dtype,
                               .loss = loss,
                               .loss_parameter = nnc_loss_parameter(loss),
@@ -106,16 +110,21 @@ static inline course make_course(nnc_dtype dtype, nnc_loss loss, const size_t *s
     return course_of(dtype, loss, layers, n, m, epochs);
 }
 
+static inline void use_optimizer(course *t, nnc_optimizer optimizer)
+{
+    t->stepper.optimizer = optimizer;
+    if (optimizer != NNC_OPTIMIZER_SGD) t->stepper.learning_rate = 0.01;
+}
+
 static inline void use_adam(course *t)
 {
-    t->stepper.optimizer = NNC_OPTIMIZER_ADAM;
-    t->stepper.learning_rate = 0.01;
+    use_optimizer(t, NNC_OPTIMIZER_ADAM);
 }
 
 static inline void free_course(course *t)
 {
     free(t->x), free(t->y), free(t->params), free(t->trained), free(t->state);
-    free(t->cost), free(t->accuracy);
+    free(t->average), free(t->cost), free(t->accuracy);
 }
 
 static inline nnc_status make_predictor(course *t, nnc_predictor **predictor)
@@ -130,6 +139,7 @@ static inline nnc_status fit_on(course *t)
     t->net.layers = t->layers;
     t->fitting.net = &t->net;
     t->stepper.state = t->state;
+    t->stepper.average = t->average;
     t->fitting.stepper = &t->stepper;
     t->fitting.shuffle = t->shuffled ? &t->rng : NULL;
     return nnc_fit(&t->fitting, t->trained, t->cost, t->accuracy, &t->done);
@@ -140,7 +150,8 @@ static inline nnc_status fit(course *t)
 {
     size_t item = nnc_dtype_size(t->dtype);
     memcpy(t->trained, t->params, block_of(t) * item);
-    memset(t->state, 0, 2 * t->net.n_params * item);
+    memcpy(t->average, t->params, t->net.n_params * item);
+    memset(t->state, 0, MOST_STATE * t->net.n_params * item);
     memset(t->cost, 0, t->epochs * sizeof *t->cost);
     memset(t->accuracy, 0, t->epochs * sizeof *t->accuracy);
     t->stepper.steps = 0;
@@ -270,34 +281,25 @@ static inline void backward_of(const course *t, const double *params, double **a
     }
 }
 
-static inline void descend_of(const nnc_stepper *s, double *params, double *state,
-                              const double *grads, double divisor, size_t n, size_t step)
+/* The learning rate of step s of an epoch. */
+static inline double rate_of(const course *t, size_t epoch, size_t s)
 {
-    for (size_t i = 0; i < n; i++) {
-        double g = grads[i] / divisor, *mean = state + i, *square = state + n + i;
-        if (s->optimizer == NNC_OPTIMIZER_SGD) {
-            params[i] -= s->learning_rate * g;
-            continue;
-        }
-        *mean = s->beta_1 * *mean + (1 - s->beta_1) * g;
-        *square = s->beta_2 * *square + (1 - s->beta_2) * g * g;
-        double corrected = *mean / (1 - pow(s->beta_1, (double)step));
-        double root = sqrt(*square / (1 - pow(s->beta_2, (double)step)));
-        params[i] -= s->learning_rate * corrected / (root + s->epsilon);
-    }
+    const nnc_fitting *f = &t->fitting;
+    if (!f->rates) return t->stepper.learning_rate;
+    return f->rates[epoch * f->n_rates + (f->n_rates > 1 ? s : 0)];
 }
 
-/* What fit(t) should make of params (n_params), cost and accuracy (epochs), from t->x, and of
- * outputs (m, n_out), unless it is NULL. */
-static inline void reference_fit(const course *t, double *params, double *cost, double *accuracy,
-                                 double *outputs)
+/* What fit(t) should make of params and average (n_params), cost and accuracy (epochs), from t->x,
+ * and of outputs (m, n_out), unless it is NULL. */
+static inline void reference_fit(const course *t, double *params, double *average, double *cost,
+                                 double *accuracy, double *outputs)
 {
     size_t n = t->net.n_params, widest = t->n_in, step = 0;
     for (size_t l = 0; l < t->net.n_layers; l++)
         widest = t->layers[l].n_out > widest ? t->layers[l].n_out : widest;
     double *a[MOST_LAYERS + 1], *x = doubles(t->dtype, t->x, t->n_in * t->m);
     double *y = labels_of(t, true), *truth = labels_of(t, false),
-           *state = calloc(2 * n, sizeof *state);
+           *state = calloc(MOST_STATE * n, sizeof *state);
     double *grads = calloc(n, sizeof *grads), *dz = calloc(2 * widest, sizeof *dz);
     size_t *order = calloc(t->m + 1, sizeof *order);
     if (!state || !grads || !dz || !order) abort();
@@ -307,7 +309,7 @@ static inline void reference_fit(const course *t, double *params, double *cost, 
     nnc_rng_seed(&rng, 11);
     for (size_t i = 0; i < t->m; i++) order[i] = i;
     for (size_t epoch = 0; epoch < t->epochs; epoch++) {
-        double loss = 0, hits = 0, weights = 0;
+        double loss = 0, hits = 0, weights = 0, penalty = 0, batches = 0;
         if (t->shuffled) nnc_rng_shuffle(&rng, order, t->m);
         for (size_t start = 0, count; start < t->m; start += count) {
             count = t->m - start < t->fitting.batch ? t->m - start : t->fitting.batch;
@@ -328,10 +330,12 @@ static inline void reference_fit(const course *t, double *params, double *cost, 
                 backward_of(t, params, a, target, weight, dz, dz + widest, grads);
             }
             double divisor = (double)divisor_of(t->fitting.loss, t->n_out, in_batch);
-            descend_of(&t->stepper, params, state, grads, in_batch > 0 ? divisor : 1, n, ++step);
+            penalty += descend_of(&t->stepper, rate_of(t, epoch, (size_t)batches++), params, state,
+                                  average, grads, in_batch > 0 ? divisor : 1, n, ++step);
             weights += in_batch;
         }
-        cost[epoch] = loss / (double)divisor_of(t->fitting.loss, t->n_out, weights);
+        cost[epoch] =
+            loss / (double)divisor_of(t->fitting.loss, t->n_out, weights) + penalty / batches;
         accuracy[epoch] = hits / weights;
     }
     for (size_t l = 1; l <= t->net.n_layers; l++) free(a[l]);

@@ -403,52 +403,6 @@ TEST(losses)
     each_isa(losses_of);
 }
 
-static void adam_of(nnc_dtype dtype)
-{
-    const nnc_adam step = {.scale = 0.125,
-                           .beta_1 = 0.875,
-                           .beta_2 = 0.9375,
-                           .rate = 0.0625,
-                           .correction = 1.5,
-                           .epsilon = 0x1p-20}; /* exact in either dtype */
-    for (size_t n = 0; n <= MOST; n++) {
-        void *p = room(dtype, n), *m = room(dtype, n + 1), *v = room(dtype, n + 1);
-        void *next = room(dtype, n + 1), *sums = room(dtype, n);
-        wide *mean = calloc(n + 1, sizeof *mean), *square = calloc(n + 1, sizeof *square);
-        bool close = true;
-        if (!mean || !square) abort();
-        CASE("%s %s n %zu", nnc_cpu_info().isa, dtype_name(dtype), n);
-        scatter(dtype, p, n, -1, 1, n);
-        scatter(dtype, m, n, -1, 1, n + 1);
-        scatter(dtype, v, n, 0, 1, n + 2);
-        scatter(dtype, sums, n, -9, 9, n + 3);
-        for (size_t i = 0; i < n; i++) {
-            wide g = step.scale * get(dtype, sums, i);
-            mean[i] = step.beta_1 * get(dtype, m, i) + (1 - step.beta_1) * g;
-            square[i] = step.beta_2 * get(dtype, v, i) + (1 - step.beta_2) * g * g;
-        }
-        set(dtype, m, n, SENTINEL), set(dtype, v, n, SENTINEL), set(dtype, next, n, SENTINEL);
-        nnc_kernels_for(dtype)->adam(next, p, m, v, sums, &step, n);
-        for (size_t i = 0; i < n; i++) {
-            wide root = sqrtl(square[i]) * step.correction + step.epsilon;
-            wide exact = get(dtype, p, i) - step.rate * mean[i] / root;
-            close &= fabsl(get(dtype, m, i) - mean[i]) <= 4 * epsilon(dtype);
-            close &= fabsl(get(dtype, v, i) - square[i]) <= 4 * epsilon(dtype);
-            close &= fabsl(get(dtype, next, i) - exact) <= 8 * epsilon(dtype) * (1 + 1 / root);
-        }
-        CHECK(close);
-        CHECK(get(dtype, m, n) == SENTINEL && get(dtype, v, n) == SENTINEL);
-        CHECK(get(dtype, next, n) == SENTINEL);
-        check_bits(next, n * nnc_dtype_size(dtype)), check_bits(v, n * nnc_dtype_size(dtype));
-        free(p), free(m), free(v), free(next), free(sums), free(mean), free(square);
-    }
-}
-
-TEST(adam)
-{
-    each_isa(adam_of);
-}
-
 SUITE()
 {
     RUN(transpose);
@@ -459,5 +413,4 @@ SUITE()
     RUN(softmax_and_its_loss);
     RUN(softmax_of_extremes);
     RUN(losses);
-    RUN(adam);
 }

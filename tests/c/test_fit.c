@@ -6,6 +6,9 @@
 
 #define N_OF(array) (sizeof(array) / sizeof *(array))
 
+/* With a way of their own: the others are like adam, see test_optimizers.c. */
+static const nnc_optimizer optimizers[] = {NNC_OPTIMIZER_SGD, NNC_OPTIMIZER_ADAM};
+
 static bool agrees(nnc_dtype dtype, double got, double expected)
 {
     double tolerance = dtype == NNC_F32 ? 3e-5 : 1e-12;
@@ -16,10 +19,10 @@ static bool agrees(nnc_dtype dtype, double got, double expected)
 static void check_course(course *t)
 {
     size_t n = t->net.n_params, epochs = t->epochs;
-    double *params = doubles(t->dtype, t->params, n);
+    double *params = doubles(t->dtype, t->params, n), *average = doubles(t->dtype, t->params, n);
     double *cost = doubles(NNC_F64, t->cost, epochs);
     double *accuracy = doubles(NNC_F64, t->accuracy, epochs);
-    reference_fit(t, params, cost, accuracy, NULL);
+    reference_fit(t, params, average, cost, accuracy, NULL);
     nnc_cpu cpu = nnc_cpu_info();
     for (size_t i = 0; cpu.available[i]; i++) {
         nnc_select_isa(cpu.available[i]);
@@ -40,7 +43,7 @@ static void check_course(course *t)
         CHECK(hits);
     }
     nnc_select_isa(NULL);
-    free(params), free(cost), free(accuracy);
+    free(params), free(average), free(cost), free(accuracy);
 }
 
 /* Cross-entropy of an output that no sigmoid keeps in (0, 1): it starts at one half. */
@@ -57,11 +60,11 @@ static void check_combination(nnc_dtype dtype, nnc_loss loss, nnc_activation las
     static const size_t sizes[] = {5, 9, 7, 3, 0, 0};
     static const size_t batches[] = {1, 2, 7, 31, 32, 33, 100, 203, 1000};
     for (size_t b = 0; b < N_OF(batches); b++) {
-        for (int optimizer = 0; optimizer < NNC_OPTIMIZER_COUNT; optimizer++) {
+        for (size_t i = 0; i < N_OF(optimizers); i++) {
             course t = make_course(dtype, loss, sizes, last, bias, 203, 3);
             t.fitting.batch = batches[b];
             t.shuffled = b % 2;
-            if (optimizer == NNC_OPTIMIZER_ADAM) use_adam(&t);
+            use_optimizer(&t, optimizers[i]);
             if (loss == NNC_LOSS_BCE && last != NNC_ACT_SIGMOID) start_at_half(&t);
             check_course(&t);
             free_course(&t);
@@ -142,13 +145,13 @@ TEST(wide_networks)
 {
     static const size_t sizes[] = {40, 600, 1100, 10, 0, 0};
     for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) {
-        for (int optimizer = 0; optimizer < NNC_OPTIMIZER_COUNT; optimizer++) {
-            course t = make_course((nnc_dtype)dtype, NNC_LOSS_CCE, sizes, NNC_ACT_SOFTMAX,
-                                   optimizer == 0, 170, 1);
+        for (size_t i = 0; i < N_OF(optimizers); i++) {
+            course t =
+                make_course((nnc_dtype)dtype, NNC_LOSS_CCE, sizes, NNC_ACT_SOFTMAX, i == 0, 170, 1);
             t.fitting.batch = 136;
             t.fitting.n_threads = 2;
             t.shuffled = true;
-            if (optimizer == NNC_OPTIMIZER_ADAM) use_adam(&t);
+            use_optimizer(&t, optimizers[i]);
             check_course(&t);
             free_course(&t);
         }
@@ -157,13 +160,14 @@ TEST(wide_networks)
 
 static const size_t small[] = {5, 9, 7, 2, 0, 0}, broad[] = {64, 300, 200, 4, 0, 0};
 
-/* An epoch's result is where the next one starts: the state of Adam and the random numbers too. */
+/* An epoch's result is where the next one starts: the state of optimizers and random numbers too.
+ */
 TEST(courses_can_be_continued)
 {
     for (int optimizer = 0; optimizer < NNC_OPTIMIZER_COUNT; optimizer++) {
         course t = make_course(NNC_F64, NNC_LOSS_MSE, small, NNC_ACT_IDENTITY, true, 130, 7);
         void *params = room(NNC_F64, t.net.n_params);
-        if (optimizer == NNC_OPTIMIZER_ADAM) use_adam(&t);
+        use_optimizer(&t, (nnc_optimizer)optimizer);
         CASE("optimizer %d", optimizer);
         CHECK(fit(&t) == NNC_OK && t.done == 7);
         memcpy(params, t.trained, t.net.n_params * sizeof(double));
@@ -358,7 +362,7 @@ static void check_poll(const size_t *sizes, nnc_optimizer optimizer, size_t batc
     course t = make_course(NNC_F64, NNC_LOSS_BCE, sizes, NNC_ACT_SIGMOID, true, m, epochs);
     stopper s = {.calls_before_stop = batch % 2};
     void *params = room(NNC_F64, t.net.n_params), *state = room(NNC_F64, 2 * t.net.n_params);
-    if (optimizer == NNC_OPTIMIZER_ADAM) use_adam(&t);
+    use_optimizer(&t, optimizer);
     t.stepper.learning_rate = 1e-3;
     t.fitting.batch = batch;
     t.fitting.n_threads = threads;

@@ -104,13 +104,15 @@ static void check_lecture(lecture *l)
 {
     course *t = &l->t;
     size_t n = t->net.n_params, n_outputs = t->m * t->n_out, epochs = t->epochs;
-    double *params = doubles(t->dtype, t->params, n), *outputs = calloc(n_outputs, sizeof *outputs);
+    double *params = doubles(t->dtype, t->params, n), *average = doubles(t->dtype, t->params, n);
+    double *outputs = calloc(n_outputs, sizeof *outputs);
     double *cost = doubles(NNC_F64, t->cost, epochs), accuracy_now;
     double *accuracy = doubles(NNC_F64, t->accuracy, epochs);
     /* smoothed labels that are no classes are near none */
     bool classes = l->classed || is_of_classes(t->fitting.loss) || t->fitting.data.smoothing == 0;
     if (!outputs) abort();
-    reference_fit(t, params, cost, accuracy, outputs);
+    reference_fit(t, params, average, cost, accuracy, outputs);
+    free(average);
     nnc_cpu cpu = nnc_cpu_info();
     for (size_t i = 0; cpu.available[i]; i++) {
         nnc_select_isa(cpu.available[i]);

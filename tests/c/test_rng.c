@@ -169,6 +169,27 @@ TEST(shuffles_of_random_state)
     check_shuffle(0, NULL, 0);
 }
 
+/* In pieces of any size: the same places, and the same numbers drawn. */
+TEST(shuffles_in_pieces)
+{
+    enum { N = 700 };
+    static size_t whole[N], pieces[N];
+    for (size_t most = 1; most <= N + 1; most += 1 + most / 3) {
+        nnc_rng rng, other;
+        CASE("most %zu", most);
+        for (size_t i = 0; i < N; i++) whole[i] = pieces[i] = i;
+        nnc_rng_seed(&rng, 3), nnc_rng_seed(&other, 3);
+        nnc_rng_shuffle(&rng, whole, N);
+        for (size_t left = N; left > 0;) {
+            size_t before = left;
+            left = nnc_rng_shuffle_some(&other, pieces, left, most);
+            CHECK(left == 0 || left == before - most);
+        }
+        CHECK(memcmp(whole, pieces, sizeof whole) == 0);
+        CHECK(rng.position == other.position);
+    }
+}
+
 TEST(shuffles_are_permutations_and_go_on)
 {
     static const size_t lengths[] = {2, 3, 255, 256, 257, 1000, 1025};
@@ -193,6 +214,7 @@ TEST(shuffles_are_permutations_and_go_on)
 SUITE()
 {
     RUN(shuffles_of_random_state);
+    RUN(shuffles_in_pieces);
     RUN(shuffles_are_permutations_and_go_on);
     RUN(default_seed_gives_the_published_10000th_word);
     RUN(array_seed_gives_the_published_words);
