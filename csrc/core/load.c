@@ -83,11 +83,15 @@ static double get(nnc_dtype dtype, const void *y, size_t i)
 void nnc_load_y(const nnc_kernels *kernels, nnc_dtype dtype, void *y, const nnc_data *data,
                 nnc_loss loss, const size_t *index, size_t n_out, size_t cols)
 {
-    const double smoothing = loss == NNC_LOSS_HINGE ? 0 : data->smoothing, keep = 1 - smoothing;
+    const double smoothing = loss == NNC_LOSS_HINGE ? 0 : data->smoothing;
+    if (!data->classes)
+        kernels->gather(y, data->y, index, n_out, cols, data->y_feature, data->y_sample, NNC_PANEL);
+    if (!data->classes && smoothing == 0) return;
+
+    const double keep = 1 - smoothing;
     const double level = smoothing * (loss == NNC_LOSS_CCE ? 1 / (double)n_out : 0.5);
     if (!data->classes) {
-        kernels->gather(y, data->y, index, n_out, cols, data->y_feature, data->y_sample, NNC_PANEL);
-        for (size_t i = 0; smoothing != 0 && i < n_out; i++)
+        for (size_t i = 0; i < n_out; i++)
             for (size_t j = i * NNC_PANEL; j < i * NNC_PANEL + cols; j++)
                 set(dtype, y, j, get(dtype, y, j) * keep + level);
         return;

@@ -216,7 +216,7 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(dl_hinge)(vreal p, vreal y, vreal c)
 
 /* ----------------------------------------------------------------------------------- rows */
 
-/* Without weights a copy of its own, so that they cost nothing there. */
+/* Weights have copies of their own, out of line, so that they cost nothing where there are none. */
 #define NNC_DEFINE_LOSS(id, name, ...)                                                             \
     static NNC_ALWAYS_INLINE void NNC_FN(loss_of_##name)(double *sum, real *dy, const real *y_hat, \
                                                          const real *y, const real *weights,       \
@@ -237,12 +237,18 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(dl_hinge)(vreal p, vreal y, vreal c)
         }                                                                                          \
         *sum = NNC_FN(fold_lanes)(parts);                                                          \
     }                                                                                              \
+    static __attribute__((noinline)) void NNC_FN(weighted_##name)(                                 \
+        double *sum, void *dy, const void *y_hat, const void *y, const void *weights, vreal c,     \
+        size_t n)                                                                                  \
+    {                                                                                              \
+        NNC_FN(loss_of_##name)(sum, dy, y_hat, y, weights, c, n);                                  \
+    }                                                                                              \
     static void NNC_FN(loss_##name)(double *sum, void *dy, const void *y_hat, const void *y,       \
                                     const void *weights, double parameter, size_t n)               \
     {                                                                                              \
         const vreal c = v_set1((real)parameter);                                                   \
         if (weights)                                                                               \
-            NNC_FN(loss_of_##name)(sum, dy, y_hat, y, weights, c, n);                              \
+            NNC_FN(weighted_##name)(sum, dy, y_hat, y, weights, c, n);                             \
         else                                                                                       \
             NNC_FN(loss_of_##name)(sum, dy, y_hat, y, NULL, c, n);                                 \
     }
@@ -268,13 +274,19 @@ NNC_LOSS_LIST(NNC_DEFINE_LOSS)
         }                                                                                       \
         *sum = NNC_FN(fold_lanes)(parts);                                                       \
     }                                                                                           \
+    static __attribute__((noinline)) void NNC_FN(weighted_logit_##name)(                        \
+        double *sum, void *dz, void *y_hat, const void *z, const void *y, const void *weights,  \
+        vreal c, size_t n)                                                                      \
+    {                                                                                           \
+        NNC_FN(logit_loss_of_##name)(sum, dz, y_hat, z, y, weights, c, n);                      \
+    }                                                                                           \
     static void NNC_FN(logit_loss_##name)(double *sum, void *dz, void *y_hat, const void *z,    \
                                           const void *y, const void *weights, double parameter, \
                                           size_t n)                                             \
     {                                                                                           \
         const vreal c = v_set1((real)parameter);                                                \
         if (weights)                                                                            \
-            NNC_FN(logit_loss_of_##name)(sum, dz, y_hat, z, y, weights, c, n);                  \
+            NNC_FN(weighted_logit_##name)(sum, dz, y_hat, z, y, weights, c, n);                 \
         else                                                                                    \
             NNC_FN(logit_loss_of_##name)(sum, dz, y_hat, z, y, NULL, c, n);                     \
     }

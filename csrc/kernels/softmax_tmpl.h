@@ -92,11 +92,20 @@ static NNC_ALWAYS_INLINE void NNC_FN(softmax_loss_of)(double *sum, real *hit, re
     *sum = NNC_FN(fold_lanes)(parts);
 }
 
+static
+    __attribute__((noinline)) void NNC_FN(weighted_softmax_loss)(double *sum, void *hit, void *z,
+                                                                 const void *y, const void *weights,
+                                                                 size_t n_out, size_t cols,
+                                                                 size_t ld)
+{
+    NNC_FN(softmax_loss_of)(sum, hit, z, y, weights, n_out, cols, ld);
+}
+
 static void NNC_FN(softmax_loss)(double *sum, void *hit, void *z, const void *y,
                                  const void *weights, size_t n_out, size_t cols, size_t ld)
 {
     if (weights)
-        NNC_FN(softmax_loss_of)(sum, hit, z, y, weights, n_out, cols, ld);
+        NNC_FN(weighted_softmax_loss)(sum, hit, z, y, weights, n_out, cols, ld);
     else
         NNC_FN(softmax_loss_of)(sum, hit, z, y, NULL, n_out, cols, ld);
 }
