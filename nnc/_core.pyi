@@ -60,6 +60,27 @@ def train(
     seed: int | npt.NDArray[np.uint32] | None = None,
     scale: float = 0.0,
 ) -> tuple[int, bool]: ...
+def minimize(
+    params: _Array,
+    X: npt.ArrayLike,
+    Y: npt.ArrayLike,
+    layers: Sequence[tuple[int, int, str, bool]],
+    loss: str,
+    method: str = "lbfgs",
+    max_iter: int = 200,
+    max_evaluations: int = 15000,
+    gradient_tolerance: float = 1e-05,
+    decrease_tolerance: float = 2.2e-09,
+    history: int = 10,
+    damping: float = 0.001,
+    damping_factor: float = 10.0,
+    damping_most: float = 10000000000.0,
+    ranges: Sequence[tuple[int, int, bool, float]] = (),
+    n_threads: int = 1,
+    progress: Callable[[int, float], object] | None = None,
+    at_iteration: Callable[[int, float, float, _Array], object] | None = None,
+    every: int = 1,
+) -> dict[str, Any]: ...
 def layout(
     layers: Sequence[tuple[int, int, str, bool]], /
 ) -> tuple[list[tuple[int, int]], int]: ...

@@ -50,6 +50,22 @@ const char *nnc_function_name(nnc_function function)
     return names[function];
 }
 
+const char *nnc_minimizer_name(nnc_minimizer minimizer)
+{
+#define NAME(suffix, name) [NNC_MINIMIZER_##suffix] = #name,
+    static const char *const names[NNC_MINIMIZER_COUNT] = {NNC_MINIMIZER_LIST(NAME)};
+#undef NAME
+    return names[minimizer];
+}
+
+const char *nnc_ending_name(nnc_ending ending)
+{
+#define NAME(suffix, name) [NNC_ENDING_##suffix] = #name,
+    static const char *const names[NNC_ENDING_COUNT] = {NNC_ENDING_LIST(NAME)};
+#undef NAME
+    return names[ending];
+}
+
 size_t nnc_dtype_size(nnc_dtype dtype)
 {
 #define SIZE(name, type, numpy_name) [name] = sizeof(type),
