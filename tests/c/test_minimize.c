@@ -96,17 +96,17 @@ static double reference_cost(const hill *h, const void *params_, double *largest
     return sum;
 }
 
-static bool close_to(nnc_dtype dtype, double got, double expected)
+static bool close_to(nnc_dtype dtype, double got, double expected, double scale)
 {
-    return fabs(got - expected) <= (dtype == NNC_F32 ? 2e-5 : 1e-12) * fmax(1e-2, fabs(expected));
+    return fabs(got - expected) <= (dtype == NNC_F32 ? 2e-5 : 1e-12) * fmax(1e-2, scale);
 }
 
 /* The result belongs to the last entry of the history and to the parameters. */
 static void check_result(hill *h)
 {
     double slope, cost = reference_cost(h, h->t.trained, &slope);
-    CHECK(close_to(h->t.dtype, h->found.cost, cost));
-    CHECK(close_to(h->t.dtype, h->found.gradient, slope));
+    CHECK(close_to(h->t.dtype, h->found.cost, cost, cost));
+    CHECK(close_to(h->t.dtype, h->found.gradient, slope, fmax(cost, slope)));
     CHECK(h->cost[h->found.iterations] == h->found.cost);
     CHECK(h->found.evaluations > h->found.iterations);
     double lowest = h->cost[0], noise = h->t.dtype == NNC_F32 ? 1e-6 : 2e-15;
@@ -120,11 +120,12 @@ static const size_t small[] = {5, 9, 7, 3, 0, 0}, broad[] = {20, 60, 30, 3, 0, 0
 
 static void check_combination(nnc_dtype dtype, nnc_loss loss, nnc_activation last, bool bias)
 {
-    static const size_t counts[] = {1, 5, 32, 33, 203, 2100};
+    static const size_t counts[] = {1, 32, 33, 203, 2100};
     for (int minimizer = 0; minimizer < NNC_MINIMIZER_COUNT; minimizer++) {
         bool squares = loss == NNC_LOSS_MSE || loss == NNC_LOSS_SSE;
         if (minimizer == NNC_MINIMIZER_MARQUARDT && !squares) continue;
         for (size_t i = 0; i < N_OF(counts); i++) {
+            if (counts[i] > 1000 && (!bias || loss == NNC_LOSS_SSE)) continue; /* it takes long */
             hill h = make_hill((nnc_minimizer)minimizer, dtype, loss, small, last, bias, counts[i]);
             nnc_range ranges[] = {{.start = 3, .n = 10, .l2 = 0.3},
                                   {.start = 13, .n = 20, .frozen = true, .l2 = 0.1},
@@ -239,23 +240,25 @@ TEST(marquardt_without_much_damping_needs_one_step_for_a_linear_network)
 /* The labels are another network's outputs. */
 TEST(marquardt_finds_a_network_that_fits_exactly)
 {
-    static const size_t sizes[] = {3, 6, 4, 1, 0, 0};
+    static const size_t sizes[] = {3, 4, 1, 0, 0};
     hill h = make_hill(NNC_MINIMIZER_MARQUARDT, NNC_F64, NNC_LOSS_SSE, sizes, NNC_ACT_IDENTITY,
                        true, 300);
     h.t.layers[0].activation = NNC_ACT_SIGMOID;
     size_t n = h.t.net.n_params;
-    wide *params = widened(NNC_F64, h.t.params, n), *x = calloc(900, sizeof *x), y[300];
-    for (size_t s = 0; s < 300; s++) /* predict wants samples as columns */
+    wide *params = widened(NNC_F64, h.t.params, n);
+    wide *x = calloc(900, sizeof *x), y[300];
+    for (size_t i = 0; i < n; i++) params[i] *= 4; /* or sigmoids would be all but straight */
+    for (size_t s = 0; s < 300; s++)               /* predict wants samples as columns */
         for (size_t i = 0; i < 3; i++) x[i * 300 + s] = get(NNC_F64, h.t.x, s * 3 + i);
     h.t.net.layers = h.t.layers;
     predict(&h.t.net, params, x, y, 300);
     for (size_t s = 0; s < 300; s++) set(NNC_F64, h.t.y, s, y[s]);
-    scatter(NNC_F64, h.t.trained, n, -0.2, 0.2, 5);
+    scatter(NNC_F64, h.t.trained, n, -0.1, 0.1, 5);
     for (size_t i = 0; i < n; i++)
         set(NNC_F64, h.t.params, i, params[i] + get(NNC_F64, h.t.trained, i));
     h.problem.gradient = 1e-11;
-    h.problem.iterations = 200;
-    CHECK(minimize(&h) == NNC_OK);
+    h.problem.iterations = 20;
+    CHECK(minimize(&h) == NNC_OK && h.found.ending == NNC_ENDING_GRADIENT);
     CHECK(h.found.cost < 1e-20 && h.cost[0] > 1e-3);
     free(params), free(x);
     free_hill(&h);
@@ -263,38 +266,45 @@ TEST(marquardt_finds_a_network_that_fits_exactly)
 
 /* ------------------------------------------------------------------------------ progress */
 
-static void check_against_descent(nnc_minimizer minimizer, nnc_loss loss, nnc_activation last)
+static void check_against_descent(nnc_minimizer minimizer, nnc_loss loss, nnc_activation last,
+                                  const size_t *sizes)
 {
-    static const size_t sizes[] = {5, 8, 3, 0, 0};
+    enum { MOST = 300 };
     hill h = make_hill(minimizer, NNC_F64, loss, sizes, last, true, 120);
-    double slope, slow_cost;
-    h.problem.iterations = 400;
-    h.problem.evaluations = 300;
-    h.problem.gradient = 1e-12;
-    h.t.layers[0].activation = NNC_ACT_SIGMOID;
+    bool deep = h.t.net.n_layers > 1;
+    double cost[MOST], accuracy[MOST], slope;
+    h.problem.iterations = h.problem.evaluations = MOST;
+    h.problem.gradient = 1e-9;
+    h.t.layers[0].activation = deep ? NNC_ACT_SIGMOID : last;
     CASE("%s", text_of(&h));
     CHECK(minimize(&h) == NNC_OK);
     check_result(&h);
+    CHECK(deep || h.found.ending == NNC_ENDING_GRADIENT);
+
     h.t.fitting.epochs = h.found.evaluations;
     h.t.fitting.batch = 120;
-    h.t.stepper.learning_rate = 0.1;
-    memcpy(h.t.trained, h.t.params, h.t.net.n_params * sizeof(double));
-    double cost[300], accuracy[300];
     h.t.fitting.net = &h.t.net;
     h.t.fitting.stepper = &h.t.stepper;
+    memcpy(h.t.trained, h.t.params, h.t.net.n_params * sizeof(double));
     CHECK(nnc_fit(&h.t.fitting, h.t.trained, cost, accuracy, &h.t.done) == NNC_OK);
-    slow_cost = reference_cost(&h, h.t.trained, &slope);
-    CHECK(h.found.cost < 0.9 * slow_cost && slow_cost < h.cost[0]);
-    CHECK(h.found.gradient < slope);
+    double slow = reference_cost(&h, h.t.trained, &slope);
+    CHECK(h.found.cost < slow && slow < h.cost[0]);
+    CHECK(deep || slope > 1000 * h.found.gradient);
     free_hill(&h);
 }
 
 TEST(it_gets_further_than_gradient_descent_in_as_many_evaluations)
 {
-    check_against_descent(NNC_MINIMIZER_LBFGS, NNC_LOSS_MSE, NNC_ACT_IDENTITY);
-    check_against_descent(NNC_MINIMIZER_LBFGS, NNC_LOSS_BCE, NNC_ACT_SIGMOID);
-    check_against_descent(NNC_MINIMIZER_LBFGS, NNC_LOSS_CCE, NNC_ACT_SOFTMAX);
-    check_against_descent(NNC_MINIMIZER_MARQUARDT, NNC_LOSS_MSE, NNC_ACT_IDENTITY);
+    static const size_t deep[] = {5, 8, 3, 0, 0}, flat[] = {5, 3, 0, 0};
+    const nnc_minimizer lbfgs = NNC_MINIMIZER_LBFGS, marquardt = NNC_MINIMIZER_MARQUARDT;
+    check_against_descent(lbfgs, NNC_LOSS_MSE, NNC_ACT_IDENTITY, deep);
+    check_against_descent(lbfgs, NNC_LOSS_BCE, NNC_ACT_SIGMOID, deep);
+    check_against_descent(lbfgs, NNC_LOSS_CCE, NNC_ACT_SOFTMAX, deep);
+    check_against_descent(lbfgs, NNC_LOSS_MSE, NNC_ACT_IDENTITY, flat);
+    check_against_descent(lbfgs, NNC_LOSS_BCE, NNC_ACT_SIGMOID, flat);
+    check_against_descent(lbfgs, NNC_LOSS_CCE, NNC_ACT_SOFTMAX, flat);
+    check_against_descent(marquardt, NNC_LOSS_MSE, NNC_ACT_IDENTITY, deep);
+    check_against_descent(marquardt, NNC_LOSS_MSE, NNC_ACT_IDENTITY, flat);
 }
 
 /* A penalty makes logistic regression's minimum unique, and its gradient there small. */
