@@ -35,10 +35,12 @@ def test_logistic_regression_ends_where_scipy_ends():
     assert ours["evaluations"] <= 1.5 * theirs.nfev + 5
 
 
-def residuals(params, X, Y):
+def residuals(params, X, Y, l2):
+    """Their squares sum up to the cost."""
     W1, b1 = params[:28].reshape(7, 4), params[28:35, None]
     W2, b2 = params[35:49].reshape(2, 7), params[49:, None]
-    return (W2 @ (1 / (1 + np.exp(-(W1 @ X + b1)))) + b2 - Y).ravel()
+    E = W2 @ (1 / (1 + np.exp(-(W1 @ X + b1)))) + b2 - Y
+    return np.concatenate([E.ravel(), np.sqrt(l2 / 2) * params])
 
 
 def test_marquardt_ends_at_a_minimum_of_scipys():
@@ -46,12 +48,13 @@ def test_marquardt_ends_at_a_minimum_of_scipys():
     optimize = pytest.importorskip("scipy.optimize")
     params, X, Y = problem(DEEP, 150)
     start = params.copy()
-    ours = _core.minimize(params, X, Y, DEEP, "sum_of_squares", "levenberg_marquardt", 2000,
-                          gradient_tolerance=1e-6, decrease_tolerance=0.0)  # fmt: skip
+    ours = _core.minimize(params, X, Y, DEEP, "sum_of_squares", "levenberg_marquardt", 500,
+                          gradient_tolerance=1e-7, decrease_tolerance=0.0,
+                          ranges=[(0, 51, False, 0.2)])  # fmt: skip
     assert ours["ending"] in ("gradient", "no_step")
-    theirs = optimize.least_squares(residuals, params, args=(X, Y), method="lm", xtol=1e-12)
-    assert ours["cost"] == pytest.approx(2 * theirs.cost, rel=1e-6)
-    afresh = optimize.least_squares(residuals, start, args=(X, Y), method="lm")
+    theirs = optimize.least_squares(residuals, params, args=(X, Y, 0.2), method="lm", xtol=1e-12)
+    assert ours["cost"] == pytest.approx(2 * theirs.cost, rel=1e-10)
+    afresh = optimize.least_squares(residuals, start, args=(X, Y, 0.2), method="lm")
     assert ours["cost"] < 1.1 * 2 * afresh.cost
 
 

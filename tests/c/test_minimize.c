@@ -452,7 +452,8 @@ static nnc_status poll(void *context, size_t epoch, double cost)
 TEST(the_monitor_stops_it_at_an_iterate)
 {
     for (int minimizer = 0; minimizer < NNC_MINIMIZER_COUNT; minimizer++) {
-        hill h = make_hill((nnc_minimizer)minimizer, NNC_F64, NNC_LOSS_MSE, broad, NNC_ACT_IDENTITY,
+        const size_t *sizes = minimizer == NNC_MINIMIZER_LBFGS ? broad : small;
+        hill h = make_hill((nnc_minimizer)minimizer, NNC_F64, NNC_LOSS_MSE, sizes, NNC_ACT_IDENTITY,
                            true, 6000);
         size_t n = h.t.net.n_params;
         witness w = {.stop_at = 2, .last = room(NNC_F64, n), .n = n};
