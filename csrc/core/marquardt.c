@@ -276,7 +276,8 @@ static bool improve(nnc_marquardt *work, nnc_descent *descent, double *damping)
         if (!nnc_descent_evaluate(descent, descent->next, &cost, NULL)) return false;
         if (!(cost < descent->cost)) continue;
         nnc_descent_accept(descent, cost);
-        *damping = fmax(*damping / problem->damping_factor, LEAST_DAMPING);
+        *damping /= problem->damping_factor;
+        if (*damping < LEAST_DAMPING) *damping = LEAST_DAMPING;
         return true;
     }
     return false;

@@ -73,6 +73,13 @@ static double cubic_step(const nnc_ray_point *a, const nnc_ray_point *b)
     return b->step - width * ((b->slope + root - d) / (b->slope - a->slope + 2 * root));
 }
 
+/* x, or the nearer of two ends, whichever is the larger. */
+static double within(double x, double end, double other)
+{
+    double least = end < other ? end : other, most = end < other ? other : end;
+    return x < least ? least : x > most ? most : x;
+}
+
 /* Algorithm 3.6: low is low, and kept unless it is the start; the slope there points to high. */
 static nnc_search_end zoom(search *self, nnc_ray_point low, nnc_ray_point high,
                            nnc_ray_point *found)
@@ -81,11 +88,9 @@ static nnc_search_end zoom(search *self, nnc_ray_point low, nnc_ray_point high,
     nnc_ray_point p;
     for (;;) {
         double width = high.step - low.step, step = cubic_step(&low, &high);
-        double least = fmin(low.step + 0.1 * width, high.step - 0.1 * width);
-        double most = fmax(low.step + 0.1 * width, high.step - 0.1 * width);
         bool slow = fabs(width) > 0.66 * before;
         if (isnan(step) || slow) step = low.step + width / 2;
-        step = fmin(fmax(step, least), most);
+        step = within(step, low.step + 0.1 * width, high.step - 0.1 * width);
         before = last;
         last = fabs(width);
         if (!look(self, step, &p)) break;
@@ -135,7 +140,7 @@ nnc_search_end nnc_line_search(nnc_descent *descent, nnc_lbfgs *work, double fir
         double least = p.step + 1.1 * (p.step - before.step);
         double most = p.step + 4 * (p.step - before.step);
         step = cubic_step(&before, &p);
-        step = step > p.step ? fmin(fmax(step, least), most) : most;
+        step = step > p.step ? within(step, least, most) : most;
         before = p;
     }
     if (self.stopped) return NNC_SEARCH_STOPPED;
