@@ -32,7 +32,13 @@
     X(NNC_ERR_LAST, "the last layer must be dense")                                          \
     X(NNC_ERR_DENSE, "full-batch training takes dense layers only: train in batches")        \
     X(NNC_ERR_SOFTMAX, "softmax belongs to the output layer, and trains with "               \
-                       "categorical_cross_entropy, which needs it or log_softmax")
+                       "categorical_cross_entropy, which needs it or log_softmax")           \
+    X(NNC_ERR_SQUARES, "levenberg_marquardt minimizes sums of squares: the loss must be "    \
+                       "sum_of_squares or mean_squared_error")                               \
+    X(NNC_ERR_PARAMS, "levenberg_marquardt takes networks of at most 4096 parameters: "      \
+                      "lbfgs takes larger ones")                                             \
+    X(NNC_ERR_LAYERS, "lbfgs takes dense layers and layer norm, levenberg_marquardt dense "  \
+                      "layers only")
 
 /* X(enumerator, C type, NumPy's name) */
 #define NNC_DTYPE_LIST(X)        \
@@ -496,6 +502,75 @@ typedef struct {
  * NNC_ERR_SOFTMAX. */
 nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, double *accuracy,
                    size_t *done);
+
+/* --------------------------------------------------------------- second-order full batches */
+
+/* X(enumerator suffix, name) */
+#define NNC_MINIMIZER_LIST(X) \
+    X(LBFGS, lbfgs)           \
+    X(MARQUARDT, levenberg_marquardt)
+
+/* X(enumerator suffix, name): why a minimization ended */
+#define NNC_ENDING_LIST(X)      \
+    X(GRADIENT, gradient)       \
+    X(DECREASE, decrease)       \
+    X(ITERATIONS, iterations)   \
+    X(EVALUATIONS, evaluations) \
+    X(NO_STEP, no_step)         \
+    X(BROKEN_OFF, broken_off)
+
+#define NNC_MINIMIZER_ENUMERATOR(suffix, name) NNC_MINIMIZER_##suffix,
+#define NNC_ENDING_ENUMERATOR(suffix, name) NNC_ENDING_##suffix,
+typedef enum { NNC_MINIMIZER_LIST(NNC_MINIMIZER_ENUMERATOR) NNC_MINIMIZER_COUNT } nnc_minimizer;
+typedef enum { NNC_ENDING_LIST(NNC_ENDING_ENUMERATOR) NNC_ENDING_COUNT } nnc_ending;
+
+const char *nnc_minimizer_name(nnc_minimizer minimizer);
+const char *nnc_ending_name(nnc_ending ending);
+
+enum { NNC_MARQUARDT_PARAMS = 4096 };
+
+/* The cost of all samples and the penalties, minimized by
+ *
+ *   lbfgs                 Nocedal and Wright, "Numerical optimization" (2006), algorithms 7.4 and
+ *                         7.5, with the line search of 3.5 and 3.6
+ *   levenberg_marquardt   Hagan and Menhaj, "Training feedforward networks with the Marquardt
+ *                         algorithm" (1994), for losses that are sums of squares. Its matrix of
+ *                         n_params^2 doubles is one thread's work */
+typedef struct {
+    const nnc_net *net;
+    nnc_dtype dtype;
+    nnc_loss loss;
+    double loss_parameter;
+    nnc_data data; /* as nnc_fit takes it; levenberg_marquardt knows no weights */
+    nnc_minimizer minimizer;
+    size_t iterations, evaluations; /* at most; the start counts as an evaluation */
+    double gradient;                /* NNC_ENDING_GRADIENT: none of its elements is larger */
+    double decrease; /* NNC_ENDING_DECREASE: a step lowers the cost by at most so much of it; 0:
+                      * never */
+    size_t history;  /* lbfgs: the steps it remembers, at least 1 */
+    double damping, damping_factor, damping_most; /* levenberg_marquardt: mu, the factor by which it
+                                                   * falls and rises, and its end (no_step) */
+    const nnc_range *ranges; /* as the stepper's, but frozen and l2 alone count */
+    size_t n_ranges;
+    size_t n_threads;
+    nnc_memory *memory; /* or NULL */
+    nnc_monitor monitor;
+} nnc_minimizing;
+
+typedef struct {
+    nnc_ending ending;
+    size_t iterations, evaluations;
+    double cost, gradient; /* at the end; gradient: its largest element */
+} nnc_minimum;
+
+/* Moves params from iterate to iterate. cost (iterations + 1) gets that of the start, then an entry
+ * for each iterate, penalties included: none exceeds the lowest before by more than rounding.
+ * NNC_OK, however it ended; or, with NNC_ENDING_BROKEN_OFF, NNC_DIVERGED where cost or gradient at
+ * an iterate are not finite, or what the monitor returned: params are then the last iterate. Where
+ * memory or the problem are refused (NNC_ERR_MEMORY, _SIZE, _SOFTMAX, _SQUARES, _PARAMS, _LAYERS)
+ * nothing is written. The monitor's epochs are iterations. */
+nnc_status nnc_minimize(const nnc_minimizing *problem, void *params, double *cost,
+                        nnc_minimum *minimum);
 
 /* ---------------------------------------------------------------------------- prediction */
 

@@ -62,6 +62,30 @@ def train(
     seed: int | npt.NDArray[np.uint32] | None = None,
     scale: float = 0.0,
 ) -> tuple[int, bool]: ...
+def minimize(
+    params: _Array,
+    X: npt.ArrayLike,
+    Y: npt.ArrayLike,
+    layers: Sequence[tuple[int, int, str, bool]],
+    loss: str,
+    method: str = "lbfgs",
+    max_iter: int = 200,
+    max_evaluations: int = 15000,
+    gradient_tolerance: float = 1e-05,
+    decrease_tolerance: float = 2.2e-09,
+    history: int = 10,
+    damping: float = 0.001,
+    damping_factor: float = 10.0,
+    damping_most: float = 10000000000.0,
+    ranges: Sequence[tuple[int, int, bool, float]] = (),
+    n_threads: int = 1,
+    progress: Callable[[int, float], object] | None = None,
+    at_iteration: Callable[[int, float, float, _Array], object] | None = None,
+    every: int = 1,
+    *,
+    weights: npt.ArrayLike | None = None,
+    loss_parameter: float = 0.0,
+) -> dict[str, Any]: ...
 def layout(
     layers: Sequence[tuple[int, int, str, bool]], /
 ) -> tuple[list[tuple[int, int]], int]: ...
@@ -135,4 +159,18 @@ class Engine:
         first_epoch: int = 0,
         progress: Callable[[int, float], object] | None = None,
     ) -> tuple[_Array, _Array]: ...
-    def predict(self, X: npt.ArrayLike, /, n_threads: int = 1) -> _Array: ...
+    def predict(
+        self, X: npt.ArrayLike, /, n_threads: int = 1, x_scale: float = 0.0
+    ) -> _Array: ...
+    def evaluate(
+        self,
+        X: npt.ArrayLike,
+        Y: npt.ArrayLike,
+        *,
+        weights: npt.ArrayLike | None = None,
+        smoothing: float = 0.0,
+        loss_parameter: float = 0.0,
+        x_scale: float = 0.0,
+        outputs: _Array | None = None,
+        n_threads: int = 1,
+    ) -> tuple[float, float]: ...

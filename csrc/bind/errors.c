@@ -18,6 +18,9 @@ bool nnc_check(nnc_status status)
         case NNC_ERR_LAST:
         case NNC_ERR_DENSE:
         case NNC_ERR_SOFTMAX:
+        case NNC_ERR_SQUARES:
+        case NNC_ERR_PARAMS:
+        case NNC_ERR_LAYERS:
             PyErr_SetString(PyExc_ValueError, nnc_status_text(status));
             return false;
         case NNC_STATUS_COUNT:
@@ -132,6 +135,18 @@ bool nnc_find_optimizer(const char *name, nnc_optimizer *optimizer)
 {
     int i = find_text(name, "optimizer", optimizers, N_OF(optimizers));
     *optimizer = (nnc_optimizer)i;
+    return i >= 0;
+}
+
+static const char *minimizer_name(int i)
+{
+    return nnc_minimizer_name((nnc_minimizer)i);
+}
+
+bool nnc_find_minimizer(const char *name, nnc_minimizer *minimizer)
+{
+    int i = find_name("method", name, minimizer_name, NNC_MINIMIZER_COUNT);
+    *minimizer = (nnc_minimizer)i;
     return i >= 0;
 }
 

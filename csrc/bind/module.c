@@ -18,6 +18,7 @@ static int exec(PyObject *module)
     if (PyModule_AddFunctions(module, nnc_elementwise_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, nnc_step_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, nnc_training_methods) < 0) return -1;
+    if (PyModule_AddFunctions(module, nnc_minimize_methods) < 0) return -1;
     PyObject *engine = PyType_FromModuleAndSpec(module, &nnc_engine_spec, NULL);
     int typed = engine ? PyModule_AddType(module, (PyTypeObject *)engine) : -1;
     Py_XDECREF(engine);

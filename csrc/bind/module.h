@@ -5,6 +5,7 @@
  *   monitor.c   lets Python act while the core trains
  *   elementwise.c   functions of each element;   steps.c   the tutorial's other single steps
  *   training.c  training, random numbers, the CPU;   threads.c   the number of threads
+ *   minimize.c  the second-order methods
  *   engine.c, fitting.c, predicting.c   the type Engine: a network that trains in batches and
  *               predicts */
 #ifndef NNC_BIND_MODULE_H
@@ -27,7 +28,7 @@
 #include "nnc.h"
 
 extern PyMethodDef nnc_elementwise_methods[], nnc_step_methods[], nnc_training_methods[],
-    nnc_thread_methods[];
+    nnc_minimize_methods[], nnc_thread_methods[];
 
 #define NNC_METHOD(name) \
     {#name, (PyCFunction)(void (*)(void))name, METH_VARARGS | METH_KEYWORDS, name##_doc}
@@ -101,6 +102,7 @@ bool nnc_find_activation(PyObject *name, const char *argument, bool softmax,
                          nnc_activation *activation);
 bool nnc_find_loss(const char *name, nnc_loss *loss);
 bool nnc_find_optimizer(const char *name, nnc_optimizer *optimizer);
+bool nnc_find_minimizer(const char *name, nnc_minimizer *minimizer);
 
 /* ----------------------------------------------------------------------------- monitor.c */
 

@@ -215,6 +215,44 @@ TEST(batches_without_memory)
     CHECK(blocks_in_use() == 0);
 }
 
+TEST(minimization_without_memory)
+{
+    static const size_t sizes[] = {5, 9, 2, 0, 0};
+    for (int minimizer = 0; minimizer < NNC_MINIMIZER_COUNT; minimizer++) {
+        course t = make_course(NNC_F64, NNC_LOSS_MSE, sizes, NNC_ACT_IDENTITY, true, 70, 4);
+        nnc_minimizing problem = {.net = &t.net,
+                                  .dtype = NNC_F64,
+                                  .loss = NNC_LOSS_MSE,
+                                  .data = t.fitting.data,
+                                  .minimizer = (nnc_minimizer)minimizer,
+                                  .iterations = 3,
+                                  .evaluations = 100,
+                                  .history = 5,
+                                  .damping = 1e-3,
+                                  .damping_factor = 10,
+                                  .damping_most = 1e10,
+                                  .n_threads = 1};
+        nnc_minimum minimum = {.ending = NNC_ENDING_COUNT};
+        size_t used = blocks_in_use();
+        t.net.layers = t.layers;
+        memcpy(t.trained, t.params, t.net.n_params * sizeof(double));
+        heap.asked = heap.fail_at = 0;
+        CASE("%s", nnc_minimizer_name(problem.minimizer));
+        CHECK(nnc_minimize(&problem, t.trained, t.cost, &minimum) == NNC_ERR_MEMORY);
+        CHECK(same(NNC_F64, t.params, t.trained, t.net.n_params));
+        CHECK(t.cost[0] == 0 && minimum.ending == NNC_ENDING_COUNT);
+        heap.asked = 0, heap.fail_at = 1;
+        problem.iterations = 2;
+        CHECK(nnc_minimize(&problem, t.trained, t.cost, &minimum) == NNC_OK && heap.asked == 1);
+        heap.fail_at = SIZE_MAX;
+        problem.history = SIZE_MAX / 2;
+        if (minimizer == NNC_MINIMIZER_LBFGS)
+            CHECK(nnc_minimize(&problem, t.trained, t.cost, &minimum) == NNC_ERR_SIZE);
+        CHECK(blocks_in_use() == used);
+        free_course(&t);
+    }
+}
+
 TEST(new_blocks_are_aligned_zeros)
 {
     static const size_t sizes[] = {0, 1, 7, 8, 9, 1000};
@@ -350,6 +388,7 @@ TEST(refused_threads_do_not_change_the_bits_of_batches)
 SUITE()
 {
     RUN(batches_without_memory);
+    RUN(minimization_without_memory);
     RUN(new_blocks_are_aligned_zeros);
     RUN(refused_threads_do_not_change_the_bits_of_batches);
     RUN(refused_memory_is_reported_and_nothing_written);
