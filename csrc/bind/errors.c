@@ -49,6 +49,7 @@ static PyObject *tuple_of_names(const char *const *texts, int n)
 static const char *const activations[] = {NNC_ACTIVATION_LIST(NAME) NNC_SOFTMAX_LIST(NAME)};
 static const char *const losses[] = {NNC_LOSS_LIST(NAME)};
 static const char *const optimizers[] = {NNC_OPTIMIZER_LIST(NAME)};
+static const char *const minimizers[] = {NNC_MINIMIZER_LIST(NAME)};
 static const char *const functions[] = {NNC_FUNCTION_LIST(NAME)};
 #undef NAME
 #define N_OF(array) ((int)(sizeof(array) / sizeof *(array)))
@@ -138,14 +139,9 @@ bool nnc_find_optimizer(const char *name, nnc_optimizer *optimizer)
     return i >= 0;
 }
 
-static const char *minimizer_name(int i)
-{
-    return nnc_minimizer_name((nnc_minimizer)i);
-}
-
 bool nnc_find_minimizer(const char *name, nnc_minimizer *minimizer)
 {
-    int i = find_name("method", name, minimizer_name, NNC_MINIMIZER_COUNT);
+    int i = find_text(name, "method", minimizers, N_OF(minimizers));
     *minimizer = (nnc_minimizer)i;
     return i >= 0;
 }
