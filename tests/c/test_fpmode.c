@@ -90,7 +90,8 @@ static void compute(nnc_dtype dtype, lesson *t, char *out, fpmode mode)
     memcpy(out, w, row), nnc_update(dtype, out, x, 0.1, N), out += row;
     CHECK(nnc_score(dtype, NNC_LOSS_BCE, &cost, &accuracy, sigmoids, y, 1, N) == NNC_OK);
     memcpy(out, &cost, sizeof cost), out += sizeof cost;
-    nnc_output_gradient(dtype, NNC_LOSS_BCE, NNC_ACT_SIGMOID, out, sigmoids, NULL, y, N), out += row;
+    nnc_output_gradient(dtype, NNC_LOSS_BCE, NNC_ACT_SIGMOID, out, sigmoids, NULL, y, N),
+        out += row;
     nnc_rng rng;
     nnc_rng_seed(&rng, 7);
     nnc_init(dtype, out, &rng, 0.1, N), out += row;
