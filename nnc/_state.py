@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 
 Tensors = dict[str, Array]
 Config = dict[str, Any]
+
+
+def draw_seeds(random: np.random.Generator | np.random.RandomState) -> list[int]:
+    """Return the seeds of the order of samples and of dropout, which leaves `random` as it is.
+
+    They come from its next numbers, but are far from them: those are for the initial parameters.
+    """
+    ahead = copy.deepcopy(random)
+    words = ahead.bytes(16)
+    entropy = int.from_bytes(words, "little")
+    return [int(n) for n in np.random.SeedSequence(entropy).generate_state(2)]
 
 
 def views(specs: Sequence[LayerSpec], engine: _core.Engine) -> dict[str, Array]:

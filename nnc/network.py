@@ -120,12 +120,7 @@ class Network(Inspection):
         self.frozen = {i for i, spec in enumerate(self._specs) if not _trainable(spec.source)}
         self.epochs_trained = 0
         self.history: History | None = None
-        # one stream for the order of samples and one for dropout, apart from the initial values
-        self.seeds = (
-            [int(n) for n in self._random.integers(0, 2**32, 2)]
-            if isinstance(self._random, np.random.Generator)
-            else [int(n) for n in self._random.randint(0, 2**32, 2, dtype=np.uint64)]
-        )
+        self.seeds = _state.draw_seeds(self._random)
 
     @classmethod
     def from_architecture(
