@@ -73,7 +73,7 @@ def test_softmax_needs_categorical_cross_entropy(loss):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((LAYERS, "hinge", "float64"), ValueError, "Non-supported loss 'hinge' in loss: known are"),
+        ((LAYERS, "cosine", "float64"), ValueError, "Non-supported loss 'cosine' in loss: known are"),
         ((LAYERS, "", "float64"), ValueError, "Non-supported loss '' in loss: known are"),
         ((LAYERS, "mean_square_error", "float64"), ValueError, "mean 'mean_squared_error'?"),
         ((LAYERS, None, "float64"), TypeError, "str"),
@@ -334,7 +334,7 @@ def fail(*_):
 
 CALLS = {
     "new": lambda: Engine(LAYERS, CCE, "float64"),
-    "new, bad loss": failing(lambda: Engine(LAYERS, "hinge", "float64")),
+    "new, bad loss": failing(lambda: Engine(LAYERS, "cosine", "float64")),
     "new, bad dtype": failing(lambda: Engine(LAYERS, CCE, "float16")),
     "new, bad layers": failing(lambda: Engine([(2, 1, "relu")], CCE, "float64")),
     "new, bad softmax": failing(lambda: Engine(LAYERS, BCE, "float64")),
