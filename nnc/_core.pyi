@@ -66,7 +66,9 @@ def minimize(
     params: _Array,
     X: npt.ArrayLike,
     Y: npt.ArrayLike,
-    layers: Sequence[tuple[int, int, str, bool]],
+    layers: Sequence[
+        tuple[int, int, str, bool] | tuple[int, int, str, bool, str, float, float, float]
+    ],
     loss: str,
     method: str = "lbfgs",
     max_iter: int = 200,
@@ -158,6 +160,7 @@ class Engine:
         dropout_seed: int = 0,
         first_epoch: int = 0,
         progress: Callable[[int, float], object] | None = None,
+        custom: Callable[[_Array, _Array], tuple[float, npt.ArrayLike]] | None = None,
     ) -> tuple[_Array, _Array]: ...
     def predict(self, X: npt.ArrayLike, /, n_threads: int = 1, x_scale: float = 0.0) -> _Array: ...
     def evaluate(

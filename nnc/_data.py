@@ -230,8 +230,7 @@ def product(a: Array | None, b: Array | None) -> Array | None:
     """Return the product of two vectors of weights, where None is all ones."""
     if a is None or b is None:
         return b if a is None else a
-    both: Array = a * b
-    return both
+    return np.multiply(a, b)
 
 
 def split(data: Data, fraction: float) -> tuple[Data, Data]:

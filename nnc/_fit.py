@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnc import _minimize, schedules
 from nnc import metrics as _metrics
-from nnc import schedules
 from nnc._arguments import Array, DivergenceError, read_index, read_threads
 from nnc._data import Data
 from nnc.callbacks import CallbackList, EarlyStopping
 from nnc.history import History
+from nnc.losses import Custom
 from nnc.metrics import Metric
-from nnc.optimizers import Gradient
+from nnc.optimizers import Gradient, Minimizer
 from nnc.progress import Progress
 
 if TYPE_CHECKING:
@@ -124,12 +125,20 @@ def make_plan(
     if m == 0:
         raise ValueError("X: expected at least one sample, got none")
     n_epochs = read_index("epochs", epochs, 0)
-    size = m if batch_size is None else min(read_index("batch_size", batch_size, 1), m)
     optimizer = network.optimizer
+    if batch_size == "auto":
+        batch_size = None if optimizer.full_batch else 32
+    size = m if batch_size is None else min(read_index("batch_size", batch_size, 1), m)
     if optimizer.full_batch and size < m:
         raise ValueError(
             f"batch_size: {optimizer.kind} needs all samples in a step: pass batch_size=None"
         )
+    if data.weights is not None and isinstance(network.loss, Custom):
+        raise ValueError("sample_weight: a loss in Python weighs samples itself; leave it out")
+    if isinstance(optimizer, Minimizer):
+        _minimize.check(network, data)
+        if batches is not None:
+            raise ValueError(f"X: {optimizer.kind} needs all samples at once, got batches")
     steps = -(-m // size) if batches is None else batches.steps()
     rates = schedules.rates(getattr(optimizer, "learning_rate", 1.0), n_epochs, steps)
     found = _metrics.resolve(metrics)
@@ -165,7 +174,9 @@ def run(plan: Plan) -> History:
     """Train, and return the history, which was filled on the way."""
     network, history = plan.network, plan.history
     train = _train if plan.batches is None else _train_on_batches
-    if plan.metrics and plan.batches is None:
+    if isinstance(network.optimizer, Minimizer):
+        train = _minimize.run
+    elif plan.metrics and plan.batches is None:
         plan.outputs = np.empty((len(plan.data.X), network.n_outputs), network.dtype)
     with Progress(plan.epochs, plan.verbose) as progress:
         try:
@@ -189,7 +200,7 @@ def _train(plan: Plan, progress: Progress) -> None:
 
     def at_epoch(epoch: int, loss: float, accuracy: float) -> bool:
         epoch += plan.start
-        stop = _end_epoch(plan, progress, epoch, _logs(plan, epoch, loss, accuracy))
+        stop = end_epoch(plan, progress, epoch, logs_of(plan, epoch, loss, accuracy))
         if not stop and epoch + 1 < plan.epochs:
             plan.callbacks.on_epoch_begin(epoch + 1)
         return stop or _too_late(plan)
@@ -213,14 +224,14 @@ def _train(plan: Plan, progress: Progress) -> None:
             outputs=plan.outputs,
             callback=at_epoch if plan.watches else None,
             progress=tick,
-            **network.engine_options(),
+            **network.engine_options(data),
         ),
     )
     if not plan.watches:
         for i, (loss, accuracy) in enumerate(
             zip(losses.tolist(), accuracies.tolist(), strict=True), plan.start
         ):
-            history.append(i, _logs(plan, i, loss, accuracy))
+            history.append(i, logs_of(plan, i, loss, accuracy))
         network.epochs_trained += len(losses)
     if len(history.epoch) - seen < plan.epochs - plan.start and time.monotonic() >= plan.deadline:
         plan.stopped_by = plan.stopped_by or "max_time"
@@ -251,9 +262,9 @@ def _train_on_batches(plan: Plan, progress: Progress) -> None:
             raise ValueError(f"X: has no batches for epoch {epoch}: pass a list, not a generator")
         loss, accuracy, *rest = np.average(means, axis=0, weights=weights).tolist()
         plan.outputs = None
-        logs = _logs(plan, epoch, loss, accuracy)
+        logs = logs_of(plan, epoch, loss, accuracy)
         logs |= dict(zip((metric.name for metric in plan.metrics), rest, strict=True))
-        if _end_epoch(plan, progress, epoch, logs):
+        if end_epoch(plan, progress, epoch, logs):
             return
         if _too_late(plan):
             plan.stopped_by = "max_time"
@@ -263,7 +274,7 @@ def _train_on_batches(plan: Plan, progress: Progress) -> None:
 def _fit_batch(plan: Plan, data: Data, rates: Array) -> tuple[Array, Array]:
     return plan.network.engine.fit(
         data.X, data.Y, 1, max(len(data.X), 1), n_threads=plan.n_threads, weights=data.weights,
-        rates=rates, outputs=plan.outputs, **plan.network.engine_options(),
+        rates=rates, outputs=plan.outputs, **plan.network.engine_options(data),
     )  # fmt: skip
 
 
@@ -273,7 +284,7 @@ def _metrics_of(plan: Plan, data: Data) -> list[float]:
     return list(plan.network.score(plan.metrics, data, plan.outputs).values())
 
 
-def _end_epoch(plan: Plan, progress: Progress, epoch: int, logs: dict[str, float]) -> bool:
+def end_epoch(plan: Plan, progress: Progress, epoch: int, logs: dict[str, float]) -> bool:
     """Record an epoch and tell everybody; whether somebody wants to stop."""
     plan.history.append(epoch, logs)
     plan.network.epochs_trained += 1
@@ -319,11 +330,11 @@ def divergence(network: Network, text: str, history: History) -> DivergenceError
     return error
 
 
-def _logs(plan: Plan, epoch: int, loss: float, accuracy: float) -> dict[str, float]:
+def logs_of(plan: Plan, epoch: int, loss: float, accuracy: float) -> dict[str, float]:
     """Return what an epoch gave: its own means, and those on the validation data after it."""
     network = plan.network
     logs = {"loss": loss}
-    if not math.isnan(accuracy):
+    if network.classifies:
         logs["accuracy"] = accuracy
     if plan.outputs is not None:
         logs |= network.score(plan.metrics, plan.data, plan.outputs)

@@ -261,6 +261,20 @@ class Custom(Loss):
                 f"{self._where('function')}: expected a callable, got {self.function!r}"
             )
 
+    def on(self, Y: Array) -> Callable[[Array, Array], tuple[float, Array]]:
+        """Return what the engine calls: the same function of places in Y, and of outputs."""
+
+        def judge(samples: Array, y_hat: Array) -> tuple[float, Array]:
+            answer = self.function(Y[samples], y_hat)
+            if not isinstance(answer, tuple) or len(answer) != 2:
+                raise TypeError(
+                    "loss: expected the function to return (loss, gradient), got "
+                    f"{type(answer).__name__}"
+                )
+            return float(answer[0]), answer[1]
+
+        return judge
+
 
 KINDS: dict[str, type[Loss]] = {
     cls.kind: cls

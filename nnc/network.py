@@ -98,8 +98,8 @@ class Network(Inspection):
         shape = (read_index("input_dim", input_dim, 1),) if input_shape is None else input_shape
         self.layers: tuple[Layer, ...] = tuple(layers)
         self.input_shape: tuple[int, ...] = shapes(self.layers, shape)[0]
-        self._specs = compile_layers(self.layers, self.input_shape)
-        last = self._specs[-1]
+        self.specs = compile_layers(self.layers, self.input_shape)
+        last = self.specs[-1]
         self.loss = (
             losses.default_loss(last.activation, last.n_out)
             if loss is None
@@ -117,7 +117,7 @@ class Network(Inspection):
         self._engine: _core.Engine | None = None
         self._params: dict[str, Array] = {}
         self._grads: tuple[Array, dict[str, Array]] | None = None
-        self.frozen = {i for i, spec in enumerate(self._specs) if not _trainable(spec.source)}
+        self.frozen = {i for i, spec in enumerate(self.specs) if not _trainable(spec.source)}
         self.epochs_trained = 0
         self.history: History | None = None
         self.seeds = _state.draw_seeds(self._random)
@@ -158,12 +158,12 @@ class Network(Inspection):
     @property
     def n_outputs(self) -> int:
         """The units of the last layer."""
-        return self._specs[-1].n_out
+        return self.specs[-1].n_out
 
     @property
     def n_params(self) -> int:
         """The number of parameters that training may change."""
-        return sum(spec.n_params for spec in self._specs)
+        return sum(spec.n_params for spec in self.specs)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -185,20 +185,23 @@ class Network(Inspection):
         if self._engine is None:
             self._dtype = self.dtype
             self._engine = self._new_engine()
-            self._params = _state.views(self._specs, self._engine)
-            initialize(self._params, self._specs, self._random)
+            self._params = _state.views(self.specs, self._engine)
+            initialize(self._params, self.specs, self._random)
             for name, array in self._params.items():
                 if name.startswith("variance"):
                     array[...] = 1
         return self._engine
 
     def _new_engine(self) -> _core.Engine:
-        layers = [
+        loss = self.loss.engine_name or "sum_of_squares"  # the engine's part in a custom loss
+        return _core.Engine(self.engine_layers(), loss, self.dtype.name)
+
+    def engine_layers(self) -> list[tuple[int, int, str, bool, str, float, float, float]]:
+        """Return the layers as the engine takes them."""
+        return [
             (s.n_in, s.n_out, s.activation, s.has_bias, s.kind, s.rate, s.epsilon, s.momentum)
-            for s in self._specs
+            for s in self.specs
         ]
-        loss = self.loss.engine_name or "mean_squared_error"
-        return _core.Engine(layers, loss, self.dtype.name)
 
     @property
     def params(self) -> dict[str, Array]:
@@ -242,7 +245,7 @@ class Network(Inspection):
     def _find(self, layers: Iterable[int | str]) -> set[int]:
         wanted = list(layers)
         if not wanted:
-            return set(range(len(self._specs)))
+            return set(range(len(self.specs)))
         names = [layer.name for layer in self.layers]
         found = set()
         for layer in wanted:
@@ -254,7 +257,7 @@ class Network(Inspection):
             else:
                 place = range(len(self.layers))[layer]
             source = self.layers[place]
-            found |= {i for i, spec in enumerate(self._specs) if spec.source is source}
+            found |= {i for i, spec in enumerate(self.specs) if spec.source is source}
         return found
 
     # -------------------------------------------------------------------------- training
@@ -265,7 +268,7 @@ class Network(Inspection):
         y: Any = None,
         *,
         epochs: int = 100,
-        batch_size: int | None = 32,
+        batch_size: int | str | None = "auto",
         shuffle: bool = True,
         sample_weight: Any = None,
         class_weight: Any = None,
@@ -296,9 +299,9 @@ class Network(Inspection):
         y : array_like
             (m, n_outputs); (m,) for one output; or (m,) classes from 0 for a softmax output.
         epochs : int
-            Passes over the data.
-        batch_size : int or None
-            Samples of a step; None takes all.
+            Passes over the data; iterations at most, for L-BFGS and Levenberg-Marquardt.
+        batch_size : int, None or "auto"
+            Samples of a step; None takes all. "auto" is 32, or all where the optimizer needs them.
         shuffle : bool
             Whether samples change places before each epoch.
         sample_weight : array_like, shape (m,), optional
@@ -394,7 +397,7 @@ class Network(Inspection):
         loss: float = _fit.run(plan)["loss"][0]
         return loss
 
-    def engine_options(self) -> dict[str, Any]:
+    def engine_options(self, data: Data) -> dict[str, Any]:
         """Return what the engine's fit wants to know of loss, optimizer and layers."""
         optimizer = self._optimizer
         options: dict[str, Any] = {
@@ -405,6 +408,8 @@ class Network(Inspection):
             "x_scale": self.input_scale or 0.0,
             "dropout_seed": self.seeds[1],
         }
+        if isinstance(self.loss, losses.Custom):
+            options["custom"] = self.loss.on(data.Y)
         decay = 0.0
         if isinstance(optimizer, optimizers.Gradient):
             decay = optimizer.weight_decay
@@ -413,7 +418,7 @@ class Network(Inspection):
                 "clip_norm": optimizer.clip_norm,
                 "average_decay": optimizer.ema_decay,
             }
-        options["ranges"] = _state.ranges(self._specs, self.engine, self.frozen, decay)
+        options["ranges"] = _state.ranges(self.specs, self.engine, self.frozen, decay)
         return options
 
     # ------------------------------------------------------------------------------- use
@@ -434,7 +439,7 @@ class Network(Inspection):
         or (m, n_outputs); else the outputs, (m,) where there is one.
         """
         outputs = self.predict_proba(X, n_threads=n_threads)
-        if self._specs[-1].activation in OUTPUT_ONLY:
+        if self.specs[-1].activation in OUTPUT_ONLY:
             return outputs.argmax(axis=1)
         if self.classifies:
             outputs = (outputs > 0.5).astype(np.int64)
@@ -465,6 +470,8 @@ class Network(Inspection):
         self, data: Data, wanted: Sequence[Metric], n_threads: int
     ) -> dict[str, float]:
         """Do what `evaluate` does, on data that has been read."""
+        if isinstance(self.loss, losses.Custom):
+            return self._evaluate_custom(self.loss, data, wanted, n_threads)
         outputs = np.empty((len(data.X), self.n_outputs), self.dtype) if wanted else None
         loss, accuracy = self.engine.evaluate(
             data.X,
@@ -476,13 +483,21 @@ class Network(Inspection):
             x_scale=self.input_scale or 0.0,
         )
         result = {"loss": loss}
-        if not math.isnan(accuracy):
+        if self.classifies:
             result["accuracy"] = accuracy
         return result if outputs is None else result | self.score(wanted, data, outputs)
 
+    def _evaluate_custom(
+        self, loss: losses.Custom, data: Data, wanted: Sequence[Metric], n_threads: int
+    ) -> dict[str, float]:
+        scale = self.input_scale or 0.0
+        outputs = self.engine.predict(data.X, n_threads=n_threads, x_scale=scale)
+        value, _ = loss.function(data.Y, outputs)
+        return {"loss": float(value)} | self.score(wanted, data, outputs)
+
     def score(self, wanted: Sequence[Metric], data: Data, outputs: Array) -> dict[str, float]:
         """Return metrics of outputs that have been computed."""
-        multi_label = self.n_outputs > 1 and self._specs[-1].activation not in OUTPUT_ONLY
+        multi_label = self.n_outputs > 1 and self.specs[-1].activation not in OUTPUT_ONLY
         return {
             metric.name: metric(
                 data.Y, outputs, sample_weight=data.weights, multi_label=multi_label

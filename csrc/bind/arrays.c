@@ -258,6 +258,15 @@ PyArrayObject *nnc_new_like(nnc_dtype dtype, PyArrayObject *array)
     return nnc_new_array(dtype, PyArray_NDIM(array), PyArray_DIMS(array));
 }
 
+PyObject *nnc_new_indices(const size_t *indices, size_t n)
+{
+    npy_intp size = (npy_intp)n;
+    PyObject *array = PyArray_SimpleNew(1, &size, NPY_INTP);
+    npy_intp *places = array ? PyArray_DATA((PyArrayObject *)array) : NULL;
+    for (size_t i = 0; places && i < n; i++) places[i] = (npy_intp)indices[i];
+    return array;
+}
+
 PyObject *nnc_view(nnc_dtype dtype, npy_intp n, void *data, PyObject *owner)
 {
     PyObject *view = PyArray_SimpleNewFromData(1, &n, type_numbers[dtype], data);

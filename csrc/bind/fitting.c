@@ -6,7 +6,7 @@ const char nnc_fit_doc[] =
     "    beta_1=0.9, beta_2=0.999, epsilon=1e-8, seed=None, n_threads=1, callback=None, *,\n"
     "    momentum=0.0, rho=0.9, clip_value=0.0, clip_norm=0.0, average_decay=0.0,\n"
     "    loss_parameter=0.0, smoothing=0.0, x_scale=0.0, ranges=(), rates=None, weights=None,\n"
-    "    outputs=None, dropout_seed=0, first_epoch=0, progress=None)\n"
+    "    outputs=None, dropout_seed=0, first_epoch=0, progress=None, custom=None)\n"
     "--\n\n"
     "Gradient descent in batches on X (m, n_in) and Y (m, n_out), or classes Y (m,) of int64.\n\n"
     "optimizer: one of OPTIMIZERS, whose state lasts from call to call. Where seed is not None,\n"
@@ -16,7 +16,9 @@ const char nnc_fit_doc[] =
     "True from it stops. progress(epoch, cost) is called about every 30 ms, and stops likewise.\n"
     "ranges: tuples (start, n, frozen, l1, l2, decay, max_norm, row_length). rates: a float64\n"
     "array (epochs, 1 or the steps of an epoch) instead of learning_rate. weights: float64 (m,).\n"
-    "outputs (m, n_out), written: the output for each sample before its step.\n\n"
+    "outputs (m, n_out), written: the output for each sample before its step. custom(samples,\n"
+    "y_hat) -> (loss, slope), in a network whose loss is sum_of_squares, takes its place: the\n"
+    "loss of a batch of so many samples, and its derivative by y_hat (n, n_out).\n\n"
     "Returns cost and accuracy (float64 arrays), an entry an epoch: means over its batches,\n"
     "each seen before its step. FloatingPointError where they diverge: params are then\n"
     "those at the start of the last epoch whose cost was finite, and the optimizer starts anew.";
@@ -28,7 +30,7 @@ typedef struct {
     nnc_optimizer optimizer;
     double rate, beta_1, beta_2, epsilon, momentum, rho;
     double clip_value, clip_norm, average_decay, loss_parameter;
-    PyObject *seed, *callback, *progress, *ranges_object, *rates_object;
+    PyObject *seed, *callback, *progress, *custom, *ranges_object, *rates_object;
     unsigned long long dropout_seed;
     nnc_rng rng;
     nnc_range *ranges;
@@ -65,6 +67,7 @@ static bool parse(arguments *a, PyObject *args, PyObject *kwargs)
                             "dropout_seed",
                             "first_epoch",
                             "progress",
+                            "custom",
                             NULL};
     const char *optimizer = "sgd";
     *a = (arguments){.samples = {.x = {.name = "X", .strided = true},
@@ -82,15 +85,16 @@ static bool parse(arguments *a, PyObject *args, PyObject *kwargs)
                      .seed = Py_None,
                      .callback = Py_None,
                      .progress = Py_None,
+                     .custom = Py_None,
                      .rates_object = Py_None};
     nnc_samples *s = &a->samples;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OO|nnsddddOnO$ddddddddOOOOKnO:fit", names, &s->x.object, &s->y.object,
+            args, kwargs, "OO|nnsddddOnO$ddddddddOOOOKnOO:fit", names, &s->x.object, &s->y.object,
             &a->epochs, &a->batch, &optimizer, &a->rate, &a->beta_1, &a->beta_2, &a->epsilon,
             &a->seed, &a->n_threads, &a->callback, &a->momentum, &a->rho, &a->clip_value,
             &a->clip_norm, &a->average_decay, &a->loss_parameter, &s->data.smoothing,
             &s->data.x_scale, &a->ranges_object, &a->rates_object, &s->weights_object,
-            &s->outputs_object, &a->dropout_seed, &a->first_epoch, &a->progress))
+            &s->outputs_object, &a->dropout_seed, &a->first_epoch, &a->progress, &a->custom))
         return false;
     return nnc_find_optimizer(optimizer, &a->optimizer);
 }
@@ -212,12 +216,50 @@ static bool set_stepper(nnc_engine *self, const arguments *a)
     return true;
 }
 
+/* What `custom` says of a batch: false with an exception. */
+static bool call_custom(const nnc_engine *engine, PyObject *custom, const size_t *samples, size_t n,
+                        const void *y_hat, void *slope, double *loss)
+{
+    npy_intp shape[] = {(npy_intp)n, nnc_engine_outputs(engine)};
+    size_t bytes = n * (size_t)shape[1] * nnc_dtype_size(engine->dtype);
+    PyObject *places = nnc_new_indices(samples, n), *result = NULL;
+    PyArrayObject *outputs = nnc_new_array(engine->dtype, 2, shape);
+    nnc_input in = {.name = "gradient of the loss"};
+    bool good = false;
+    if (places && outputs) {
+        memcpy(PyArray_DATA(outputs), y_hat, bytes);
+        result = PyObject_CallFunctionObjArgs(custom, places, (PyObject *)outputs, NULL);
+    }
+    if (result && PyArg_ParseTuple(result, "dO:loss", loss, &in.object) &&
+        nnc_read_inputs_as(&in, 1, engine->dtype)) {
+        good = nnc_expect_matrix(&in, shape[0], shape[1]);
+        if (good) memcpy(slope, PyArray_DATA(in.array), bytes);
+        nnc_release_inputs(&in, 1);
+    }
+    Py_XDECREF(places);
+    Py_XDECREF(outputs);
+    Py_XDECREF(result);
+    return good;
+}
+
 /* The callback sees the parameters in the engine, and may change them there. */
 typedef struct {
     nnc_engine *engine;
     nnc_python_monitor python;
     nnc_monitor plain; /* what nnc_monitor_of gives */
+    PyObject *custom;
 } fit_monitor;
+
+static nnc_status judge(void *context, const size_t *samples, size_t n, const void *y_hat,
+                        void *slope, double *loss)
+{
+    fit_monitor *self = context;
+    PyEval_RestoreThread(self->python.thread);
+    bool good = call_custom(self->engine, self->custom, samples, n, y_hat, slope, loss);
+    if (!good) self->python.failed = true;
+    self->python.thread = PyEval_SaveThread();
+    return good ? NNC_OK : NNC_STOPPED;
+}
 
 static nnc_status poll(void *context, size_t epoch, double cost)
 {
@@ -260,16 +302,23 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
                                                 : "fit: another thread predicts with this network");
         goto done;
     }
+    if (a.custom != Py_None && self->loss != NNC_LOSS_SSE) {
+        PyErr_SetString(PyExc_ValueError, "custom: the engine's loss must be sum_of_squares");
+        goto done;
+    }
     if (!set_stepper(self, &a)) goto done;
 
     fit_monitor monitor = {.engine = self,
                            .python = {.at_epoch = a.callback == Py_None ? NULL : a.callback,
                                       .progress = a.progress == Py_None ? NULL : a.progress}};
     monitor.plain = nnc_monitor_of(&monitor.python, 1);
+    monitor.custom = a.custom;
+    nnc_custom_loss custom = {.context = &monitor, .judge = judge};
     nnc_fitting fitting = {.net = &self->net,
                            .dtype = self->dtype,
                            .loss = self->loss,
                            .loss_parameter = a.loss_parameter,
+                           .custom = a.custom == Py_None ? NULL : &custom,
                            .data = a.samples.data,
                            .epochs = (size_t)a.epochs,
                            .batch = (size_t)a.batch,

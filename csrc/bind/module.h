@@ -72,6 +72,8 @@ bool nnc_expect_like(nnc_input *input, const nnc_input *other, bool repeat);
 PyArrayObject *nnc_new_array(nnc_dtype dtype, int ndim, const npy_intp *shape);
 PyArrayObject *nnc_new_like(nnc_dtype dtype, PyArrayObject *array);
 
+/* A new vector of integers; NULL with an exception. */
+PyObject *nnc_new_indices(const size_t *indices, size_t n);
 /* A vector on memory that belongs to owner; NULL with an exception. */
 PyObject *nnc_view(nnc_dtype dtype, npy_intp n, void *data, PyObject *owner);
 /* The first n elements of a vector, a view. */

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/panels.h"
+#include "core/custom.h"
 #include "core/step.h"
 #include "core/team.h"
 
@@ -23,6 +23,7 @@ typedef struct {
     size_t n_threads;           /* asked for: a team may have fewer */
     bool fused;                 /* the way back updates the parameters: steps are short */
     nnc_descent descent;
+    nnc_custom custom;
     size_t *order;
     void *grads;
     void *blocks[3]; /* parameters: epoch e starts from block e % 3 and works on the next, so
@@ -83,7 +84,9 @@ static bool panel_phase(member *self)
     nnc_batch *b = &self->batch;
     nnc_panel_scratch *scratch = &r->scratch[self->rank];
     size_t panels = nnc_batch_panels(b), most = panels;
-    if (b->wide && !b->coupled)
+    const bool custom = r->fitting->custom;
+    if (custom && self->rank > 0) return true; /* what it calls belongs to rank 0 */
+    if (b->wide && !b->coupled && !custom)
         most = nnc_max(1, nnc_min(panels / (2 * r->n_threads), GROUP));
     else if (!b->wide && !nnc_pacer_tick(&r->pacers[0], b->net->n_params * b->n))
         return false;
@@ -96,7 +99,11 @@ static bool panel_phase(member *self)
         if (!nnc_forward_panels(b, first, end - first, self->params, scratch, true)) return false;
         for (size_t p = first; r->fitting->outputs && p < end; p++)
             nnc_store_outputs(b, p, scratch, r->order, self->start, r->fitting->outputs);
-        for (size_t p = first; p < end; p++) nnc_loss_panel(b, p, scratch, r->accuracy != NULL);
+        if (custom && !nnc_custom_judge(&r->custom, b, scratch, &r->pacers[0], r->order,
+                                        self->start, r->fitting->data.m))
+            return false;
+        for (size_t p = first; !custom && p < end; p++)
+            nnc_loss_panel(b, p, scratch, r->accuracy != NULL);
         double rate = r->fused ? rate_of(self) * mean_of(self) : 0;
         if (r->fused && vanishes(b, rate)) continue; /* 0 would ask for gradients */
         if (!nnc_backward_panels(b, first, end - first, self->params,
@@ -264,6 +271,7 @@ static void lay_out(run *r, nnc_arena *arena)
     size_t pieces =
         nnc_max(r->batch.capacity, r->batch.n_tasks); /* more threads have nothing to do */
     r->n_threads = r->batch.wide ? nnc_max(nnc_min(n_threads, pieces), 1) : 1;
+    nnc_custom_lay_out(&r->custom, arena, f->custom, &r->batch, nnc_min(f->batch, f->data.m));
     nnc_descent_lay_out(&r->descent, arena, f->dtype, n_params, f->stepper);
     r->fused = !r->batch.wide && nnc_descent_is_plain(&r->descent);
     for (int i = 0; i < 3; i++) r->blocks[i] = nnc_arena_piece(arena, block_of(f->net), item, 1);
@@ -275,7 +283,7 @@ static void lay_out(run *r, nnc_arena *arena)
     r->descent.pacer = r->pacers;
     for (size_t rank = 0; rank < r->n_threads; rank++) {
         nnc_panel_scratch scratch;
-        nnc_scratch_lay_out(&scratch, arena, &r->batch, f->outputs != NULL);
+        nnc_scratch_lay_out(&scratch, arena, &r->batch, f->outputs || f->custom);
         if (!arena->block) continue;
         r->pacers[rank] = (nnc_pacer){.hurry = &r->hurry};
         r->calm = (nnc_pacer){.hurry = &r->never};
