@@ -230,7 +230,8 @@ def product(a: Array | None, b: Array | None) -> Array | None:
     """Return the product of two vectors of weights, where None is all ones."""
     if a is None or b is None:
         return b if a is None else a
-    return np.multiply(a, b)
+    both: Array = np.multiply(a, b)
+    return both
 
 
 def split(data: Data, fraction: float) -> tuple[Data, Data]:

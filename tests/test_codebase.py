@@ -162,6 +162,7 @@ def test_the_readmes_example_runs(capsys):
     readme = read(ROOT / "README.md")
     examples = re.findall(r"^```python\n(.*?)\n```$", readme, re.MULTILINE | re.DOTALL)
     assert len(examples[0].splitlines()) <= 12
+    names = {}
     for example in examples:
-        exec(compile(example, "README.md", "exec"), {})
+        exec(compile(example, "README.md", "exec"), names)
     assert "0.98" in capsys.readouterr().out

@@ -50,6 +50,7 @@ class Job(Protocol):
 # The names on the command line, in the order of the tables, and their modules.
 PEERS = {
     "nnc": "nnc_engine",
+    "nnc-network": "nnc_network",
     "numpy": "numpy_tutorial",
     "numpy-lean": "numpy_lean",
     "numba": "numba_loops",
