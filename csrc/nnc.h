@@ -340,6 +340,8 @@ typedef struct {
                          * step and as nnc_predict has it, in the sample's row; or NULL */
     size_t n_threads;   /* as in nnc_training */
     nnc_memory *memory; /* or NULL */
+    size_t *bad_batch;  /* where not NULL, gets the first batch of an epoch after which its cost was
+                         * no longer finite; SIZE_MAX where there is none */
     nnc_monitor monitor;
 } nnc_fitting;
 

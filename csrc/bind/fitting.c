@@ -277,12 +277,19 @@ static nnc_status at_epoch(void *context, size_t epoch, double cost, double accu
     return status;
 }
 
-static void raise_divergence(size_t epoch)
+static void raise_divergence(size_t epoch, size_t batch)
 {
-    PyErr_Format(PyExc_FloatingPointError,
-                 "fit: training diverged: the cost or the parameters are not finite in epoch "
-                 "%zu; try a smaller learning_rate",
-                 epoch);
+    if (batch == SIZE_MAX)
+        PyErr_Format(PyExc_FloatingPointError,
+                     "fit: training diverged: the parameters are not finite before the first batch "
+                     "in epoch %zu; try a smaller learning_rate",
+                     epoch);
+    else
+        PyErr_Format(
+            PyExc_FloatingPointError,
+            "fit: training diverged: the cost is not finite in epoch %zu, batch %zu; try a "
+            "smaller learning_rate",
+            epoch, batch);
 }
 
 PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -335,7 +342,8 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
                                        .poll = poll,
                                        .at_epoch = monitor.plain.at_epoch ? at_epoch : NULL,
                                        .every = 1}};
-    size_t written;
+    size_t written, bad_batch = SIZE_MAX;
+    fitting.bad_batch = &bad_batch;
     self->fitter = PyThread_get_thread_ident();
     monitor.python.thread = PyEval_SaveThread();
     nnc_status status =
@@ -347,7 +355,7 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
     if (status == NNC_DIVERGED) nnc_engine_forget(self); /* its state may not be finite either */
     if (monitor.python.failed || !nnc_check(status)) goto done;
     if (status == NNC_DIVERGED)
-        raise_divergence(written);
+        raise_divergence(written, bad_batch);
     else
         result = Py_BuildValue("NN", nnc_head(cost, written), nnc_head(accuracy, written));
 done:

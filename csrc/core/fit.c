@@ -154,6 +154,9 @@ static bool step(member *self)
         if (r->accuracy) r->hits += self->batch.hits[p];
     }
     if (first) r->weight += nnc_batch_weight(&self->batch);
+    size_t *bad = r->fitting->bad_batch;
+    if (first && bad && *bad == SIZE_MAX && !isfinite(r->loss))
+        *bad = self->start / r->fitting->batch;
     if (self->batch.wide && !whole_phase(self, weight_phase, 1)) return false;
     if (first) atomic_store_explicit(&r->tickets[1], 0, memory_order_relaxed);
     if (first && self->batch.coupled) nnc_move_moments(&self->batch, self->next, self->params);
@@ -195,6 +198,7 @@ static bool begin_epoch(run *r, size_t epoch)
     const nnc_fitting *f = r->fitting;
     const size_t n = block_of(f->net);
     r->loss = r->hits = r->weight = r->penalty = 0;
+    if (f->bad_batch) *f->bad_batch = SIZE_MAX;
     if (r->fused || f->data.m == 0) {
         memcpy(r->blocks[(epoch + 1) % 3], r->blocks[epoch % 3], n * r->batch.item);
         if (!nnc_pacer_tick(&r->pacers[0], n)) return false;
