@@ -73,7 +73,7 @@ def test_softmax_needs_categorical_cross_entropy(loss):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((LAYERS, "cosine", "float64"), ValueError, "Non-supported loss 'cosine' in loss: known are"),
+        ((LAYERS, "cosine", "float64"), ValueError, "loss 'cosine' in loss: known are"),
         ((LAYERS, "", "float64"), ValueError, "Non-supported loss '' in loss: known are"),
         ((LAYERS, "mean_square_error", "float64"), ValueError, "mean 'mean_squared_error'?"),
         ((LAYERS, None, "float64"), TypeError, "str"),

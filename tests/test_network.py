@@ -24,7 +24,14 @@ def small(**options):
 
 def test_shapes_dtypes_and_names():
     network = Network(
-        [Flatten(), Dense(5, "relu"), LayerNorm(), Dense(4, bias=False), BatchNorm(), Dense(3, "softmax")],
+        [
+            Flatten(),
+            Dense(5, "relu"),
+            LayerNorm(),
+            Dense(4, bias=False),
+            BatchNorm(),
+            Dense(3, "softmax"),
+        ],
         input_shape=(2, 3),
         seed=0,
     )  # fmt: skip
@@ -125,7 +132,7 @@ def test_predictions_are_numpys(activation, dtype):
 
 
 def test_predict_gives_classes_where_there_are_some():
-    X, y = blobs(60, features=2, classes=3)
+    X, _ = blobs(60, features=2, classes=3)
     softmax = Network([Dense(3, "softmax")], 2, seed=0)
     assert (softmax.predict(X) == softmax.predict_proba(X).argmax(axis=1)).all()
     sigmoid = small()
