@@ -21,10 +21,15 @@ def import_optional(module: str, needed_by: str) -> ModuleType:
 
 
 def unknown_name(argument: str, name: object, known: Iterable[str]) -> str:
-    """Return the message for a name that is not among the known ones."""
-    import difflib  # here, as `import nnc` should stay quick
-
+    """Return the message for a name that is not among the known ones, with the nearest of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
+    near: list[str] = []
+    if isinstance(name, str):
+        import difflib  # here, as `import nnc` should stay quick
+
+        near = difflib.get_close_matches(name, names, n=1)
+        plain = name.lower().replace("-", "_").replace(" ", "_")
+        near = near or difflib.get_close_matches(plain, names, n=1)
+        near = near or [other for other in names if plain and other.startswith(plain)]
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{argument}: expected one of {', '.join(names)}, got {name!r}{hint}"

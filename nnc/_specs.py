@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TypeVar, 
 import numpy as np
 
 from nnc._arguments import read_index
+from nnc._optional import unknown_name
 
 C = TypeVar("C")
 
@@ -161,20 +162,9 @@ def read_shape(name: str, value: object, *, least: int = 1) -> tuple[int, ...]:
 
 
 def refuse_name(name: str, value: object, known: Iterable[str]) -> NoReturn:
-    """Raise for an unknown name: list the known ones, and the nearest."""
-    names = sorted(known)
-    hint = ""
-    if isinstance(value, str):
-        import difflib  # slow to import, and not needed for more than this
-
-        plain = value.lower().replace("-", "_").replace(" ", "_")
-        near = difflib.get_close_matches(plain, names, n=1, cutoff=0.6)
-        near = near or [name for name in names if plain and name.startswith(plain)]
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        error: type[Exception] = ValueError
-    else:
-        error = TypeError
-    raise error(f"{name}: expected one of {', '.join(names)}, got {value!r}{hint}")
+    """Raise for an unknown name, or for what is none."""
+    error = ValueError if isinstance(value, str) else TypeError
+    raise error(unknown_name(name, value, known))
 
 
 def resolve(name: str, value: object, base: type[S], table: Mapping[str, type[S]]) -> S | None:

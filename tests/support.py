@@ -1,4 +1,7 @@
-"""What several test files share: random networks, and NumPy's view of tolerance."""
+"""What several test files share: random networks, tolerance, layouts of arrays, leaks."""
+
+import gc
+import sys
 
 import numpy as np
 from hypothesis import strategies as st
@@ -51,3 +54,48 @@ def assert_close(ours, theirs, units=16, scale=None):
     assert ours.shape == theirs.shape
     scale = scale or max(1.0, np.abs(theirs).max(initial=0))
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=units * EPS[ours.dtype] * scale)
+
+
+# ------------------------------------------------------------------------------------- layouts
+
+
+def offset(array, n_bytes):
+    raw = np.empty(array.nbytes + n_bytes, np.uint8)[n_bytes:]
+    result = raw.view(array.dtype).reshape(array.shape)
+    result[...] = array
+    return result
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def memory_mapped(array, folder):
+    mapped = np.memmap(folder / "x.bin", array.dtype, "w+", shape=array.shape)
+    mapped[:] = array
+    mapped.flush()
+    return np.memmap(folder / "x.bin", array.dtype, "r", shape=array.shape)
+
+
+# -------------------------------------------------------------------------------------- memory
+
+
+def check_counts(call, shared):
+    """Calls change neither the count of blocks nor those of references to what they share."""
+
+    def counts():
+        gc.collect()
+        return sys.getallocatedblocks(), [sys.getrefcount(item) for item in shared]
+
+    def repeat(n):
+        for _ in range(n):
+            call()
+
+    repeat(20)
+    blocks, references = counts()
+    repeat(300)
+    blocks_after, references_after = counts()
+    assert abs(blocks_after - blocks) < 150  # a leak is at least one a call
+    assert references_after == references

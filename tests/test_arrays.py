@@ -2,33 +2,13 @@
 
 import numpy as np
 import pytest
-from support import architecture, data
+from support import architecture, data, memory_mapped, offset, read_only
 
 import nnc
 
 NET = architecture([3, 4, 2], ["relu", "sigmoid"])
 X, Y, PARAMS = data(NET, 37)
 Y_HAT, MEMORY = nnc.full_forward_propagation(X, PARAMS, NET)
-
-
-def offset(array, n_bytes):
-    raw = np.empty(array.nbytes + n_bytes, np.uint8)[n_bytes:]
-    result = raw.view(array.dtype).reshape(array.shape)
-    result[...] = array
-    return result
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-def memory_mapped(array, folder):
-    mapped = np.memmap(folder / "x.bin", array.dtype, "w+", shape=array.shape)
-    mapped[:] = array
-    mapped.flush()
-    return np.memmap(folder / "x.bin", array.dtype, "r", shape=array.shape)
 
 
 LAYOUTS = {

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from batches import ADAM, BCE, CCE, MSE, SSE, engine, layers_of, problem
+from support import check_counts, memory_mapped, offset, read_only
 
 from nnc._core import Engine
 
@@ -73,11 +74,7 @@ def test_softmax_needs_categorical_cross_entropy(loss):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (
-            (LAYERS, "cosine", "float64"),
-            ValueError,
-            "Non-supported loss 'cosine' in loss: known are",
-        ),
+        ((LAYERS, "cosine", "float64"), ValueError, "loss 'cosine' in loss: known are"),
         ((LAYERS, "", "float64"), ValueError, "Non-supported loss '' in loss: known are"),
         ((LAYERS, "mean_square_error", "float64"), ValueError, "mean 'mean_squared_error'?"),
         ((LAYERS, None, "float64"), TypeError, "str"),
@@ -195,10 +192,12 @@ for layers in layers_of([3, 4, 2], "softmax"), layers_of([64, 300, 200, 2], "sof
 @pytest.mark.parametrize(
     ("args", "kwargs", "error", "message"),
     [
-        ((), {}, TypeError, "predict: expected X, and n_threads or nothing"),
-        ((X, 1, 2), {}, TypeError, "predict: expected X, and n_threads or nothing"),
-        ((X, 1), {"n_threads": 1}, TypeError, "predict: expected X, and n_threads"),
-        ((X,), {"threads": 1}, TypeError, "predict: expected X, and n_threads"),
+        ((), {}, TypeError, "predict: expected X, n_threads and x_scale"),
+        ((X, 1, 2.0, 3), {}, TypeError, "predict: expected X, n_threads and x_scale"),
+        ((X, 1), {"n_threads": 1}, TypeError, "predict: expected X, n_threads"),
+        ((X, 1, 2.0), {"x_scale": 1.0}, TypeError, "predict: expected X"),
+        ((X,), {"x_scale": np.inf}, ValueError, "x_scale: expected a finite number"),
+        ((X,), {"threads": 1}, TypeError, "predict: expected X, n_threads"),
         ((X,), {"n_threads": 0}, ValueError, "n_threads: expected at least 1"),
         ((X,), {"n_threads": -1}, ValueError, "n_threads: expected at least 1"),
         ((X,), {"n_threads": 1.5}, TypeError, "integer"),
@@ -227,26 +226,6 @@ def test_one_input_is_not_many_samples():
 
 
 # ------------------------------------------------------------------------------------ layouts
-
-
-def offset(array, n_bytes):
-    raw = np.empty(array.nbytes + n_bytes, np.uint8)[n_bytes:]
-    result = raw.view(array.dtype).reshape(array.shape)
-    result[...] = array
-    return result
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-def memory_mapped(array, folder):
-    mapped = np.memmap(folder / "x.bin", array.dtype, "w+", shape=array.shape)
-    mapped[:] = array
-    mapped.flush()
-    return np.memmap(folder / "x.bin", array.dtype, "r", shape=array.shape)
 
 
 def field(array):
@@ -368,19 +347,5 @@ CALLS = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_no_call_changes_the_count_of_blocks_or_references(name):
-    call = CALLS[name]
     shared = [X, Y, PARAMS, SPOILT, INT, ENGINE, LAYERS, *LAYERS, np.dtype(float), np.dtype("f")]
-
-    def counts():
-        return sys.getallocatedblocks(), [sys.getrefcount(item) for item in shared]
-
-    def repeat(n):
-        for _ in range(n):
-            call()
-
-    repeat(20)
-    blocks, references = counts()
-    repeat(300)
-    blocks_after, references_after = counts()
-    assert abs(blocks_after - blocks) < 150  # a leak is at least one a call
-    assert references_after == references
+    check_counts(CALLS[name], shared)

@@ -19,13 +19,18 @@ LINES = [
     if line and not line.startswith("#")
 ]
 THREADS = (1, 2, 3, 4, 7, 8, 16)
-ACTIVATIONS = {"r": "relu", "s": "sigmoid", "i": "identity", "m": "softmax"}
+ACTIVATIONS = {
+    "r": "relu", "s": "sigmoid", "i": "identity", "m": "softmax", "l": "log_softmax", "t": "tanh",
+    "e": "elu", "g": "gelu", "h": "mish", "p": "softplus", "w": "hard_swish",
+}  # fmt: skip
+KINDS = {"D": "dropout", "N": "layer_norm", "B": "batch_norm"}
 LOSSES = {
     "bce": "binary_cross_entropy",
     "cce": "categorical_cross_entropy",
     "mse": "mean_squared_error",
     "sse": "sum_of_squares",
 }
+PARAMETERS = {"huber": 1.0, "quantile": 0.5, "binary_focal_cross_entropy": 2.0}
 
 
 class Case:
@@ -34,27 +39,35 @@ class Case:
     def __init__(self, line):
         self.text, hashes = line.split(" = ")
         self.hashes = dict(zip((True, False), hashes.split(), strict=True))
-        self.verb, dtype, self.loss, bias, m, times, rate, layers = self.text.split()
+        self.verb, dtype, loss, bias, m, times, rate, layers, *self.words = self.text.split()
+        self.loss = LOSSES.get(loss, loss)
         self.dtype = np.dtype({"f32": np.float32, "f64": np.float64}[dtype])
         self.m, self.times, self.rate = int(m), int(times), float(rate)
         first, *rest = layers.split("-")
-        sizes = [int(first), *(int(layer[:-1]) for layer in rest)]
-        self.layers = [
-            (n_in, n_out, ACTIVATIONS[layer[-1]], bias == "bias")
-            for n_in, n_out, layer in zip(sizes[:-1], sizes[1:], rest, strict=True)
-        ]
-        self.X = (fractions(sizes[0] * self.m, 1) * 2).reshape(sizes[0], -1).astype(self.dtype)
-        if self.loss == "cce":
-            labels = ((fractions(self.m, 2) + 1) / 2 * sizes[-1]).astype(int)
-            Y = np.arange(sizes[-1])[:, None] == labels
+        n_in = n_out = int(first)
+        self.layers = []
+        for layer in rest:
+            if layer in KINDS:
+                numbers = (0.25, 2.0**-10, 0.875)
+                self.layers.append((n_out, n_out, "identity", False, KINDS[layer], *numbers))
+                continue
+            width, n_out = n_out, int(layer[:-1])
+            self.layers.append((width, n_out, ACTIVATIONS[layer[-1]], bias == "bias"))
+        self.X = (fractions(n_in * self.m, 1) * 2).reshape(n_in, -1).astype(self.dtype)
+        self.labels = ((fractions(self.m, 2) + 1) / 2 * n_out).astype(np.int64)
+        if self.loss == "categorical_cross_entropy":
+            Y = np.arange(n_out)[:, None] == self.labels
         else:
-            Y = fractions(sizes[-1] * self.m, 2)
-            Y = Y > 0 if self.loss == "bce" else (Y + 1) / 2
-        self.Y = Y.reshape(sizes[-1], -1).astype(self.dtype)
+            Y = fractions(n_out * self.m, 2)
+            Y = Y > 0 if "cross_entropy" in self.loss or self.loss == "hinge" else (Y + 1) / 2
+        self.Y = Y.reshape(n_out, -1).astype(self.dtype)
         self.params = self.initial()
 
     def initial(self):
-        sizes = [(n_in + bias) * n_out for n_in, n_out, _, bias in self.layers]
+        sizes = []
+        for n_in, n_out, _, bias, *kind in self.layers:
+            norm = 0 if kind[:1] == ["dropout"] else 2 * n_in
+            sizes.append(norm if kind else (n_in + bias) * n_out)
         params, start = fractions(sum(sizes), 3), 0
         for (n_in, *_), size in zip(self.layers, sizes, strict=True):
             params[start : start + size] *= 0.5 ** ((n_in.bit_length() + 1) // 2)
@@ -71,7 +84,7 @@ class Case:
         params = self.params.copy() if params is None else params
         cost, accuracy = np.zeros(self.times), np.zeros(self.times)
         done, diverged = _core.train(
-            params, X, Y, self.layers, LOSSES[self.loss], self.times, self.rate, n_threads,
+            params, X, Y, self.layers, self.loss, self.times, self.rate, n_threads,
             cost, accuracy,
         )  # fmt: skip
         assert (done, diverged) == (self.times, False)
@@ -81,14 +94,29 @@ class Case:
         """Do the same in batches, with predictions at the end."""
         X, Y = self.X if X is None else X, self.Y if Y is None else Y
         optimizer, batch = re.fullmatch(r"([a-z]+)(\d+)", self.verb).groups()
-        engine = _core.Engine(self.layers, LOSSES[self.loss], self.dtype.name)
-        engine.params[:] = self.params if params is None else params
+        engine = _core.Engine(self.layers, self.loss, self.dtype.name)
+        n = self.params.size
+        engine.params[:n] = self.params if params is None else params
+        engine.params[n:] = 0  # what batch norm keeps
+        options = {}
+        if "penalties" in self.words:
+            options["ranges"] = [(0, n, False, 2.0**-8, 2.0**-6, 2.0**-5, 0.0, 0)]
+        if "clipping" in self.words:
+            options |= {"clip_value": 0.25, "clip_norm": 0.5}
+        if "average" in self.words:
+            options["average_decay"] = 0.75
+        if "smoothing" in self.words:
+            options["smoothing"] = 0.125
+        if "weights" in self.words:
+            options["weights"] = fractions(self.m, 4) + 1
         cost, accuracy = engine.fit(
-            X.T, Y.T, epochs=self.times, batch_size=int(batch), optimizer=optimizer,
-            learning_rate=self.rate, beta_1=0.875, beta_2=0.96875, epsilon=2.0**-20, seed=5,
-            n_threads=n_threads,
+            X.T, self.labels if "classes" in self.words else Y.T, epochs=self.times,
+            batch_size=int(batch), optimizer=optimizer, learning_rate=self.rate, beta_1=0.875,
+            beta_2=0.96875, epsilon=2.0**-20, momentum=0.875, rho=0.96875, seed=5, dropout_seed=7,
+            loss_parameter=PARAMETERS.get(self.loss, 0.0), n_threads=n_threads, **options,
         )  # fmt: skip
-        parts = [engine.params, cost, accuracy, engine.predict(X.T, n_threads=n_threads)]
+        parts = [engine.params] + ([engine.average] if "average" in self.words else [])
+        parts += [cost, accuracy, engine.predict(X.T, n_threads=n_threads)]
         return b"".join(part.tobytes() for part in [*parts, engine.predict(X[:, 0])])
 
     def steps(self):

@@ -25,7 +25,11 @@ def small(**options):
 def test_shapes_dtypes_and_names():
     network = Network(
         [
-            Flatten(), Dense(5, "relu"), LayerNorm(), Dense(4, bias=False), BatchNorm(),
+            Flatten(),
+            Dense(5, "relu"),
+            LayerNorm(),
+            Dense(4, bias=False),
+            BatchNorm(),
             Dense(3, "softmax"),
         ],
         input_shape=(2, 3),

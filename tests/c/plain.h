@@ -290,7 +290,7 @@ static inline void plain_fit(const course *t, double *params, double *cost)
     plain_batch b = make_plain_batch(t, most);
     double *x = doubles(t->dtype, t->x, t->n_in * t->m),
            *y = doubles(t->dtype, t->y, t->n_out * t->m);
-    double *labels = zeros(most * t->n_out), *grads = zeros(n), *state = zeros(2 * n);
+    double *labels = zeros(most * t->n_out), *grads = zeros(n), *state = zeros(MOST_STATE * n);
     size_t *order = calloc(t->m + 1, sizeof *order), step = 0;
     nnc_rng rng;
     nnc_rng_seed(&rng, 11);
@@ -310,8 +310,8 @@ static inline void plain_fit(const course *t, double *params, double *cost)
             for (size_t i = 0; i < count * t->n_out; i++)
                 loss += (double)loss_of(t->fitting.loss, b.a[t->net.n_layers][i], labels[i]);
             plain_backward(t, &b, params, labels, count, step, grads);
-            descend_of(&t->stepper, params, state, grads,
-                       divisor_of(t->fitting.loss, t->n_out, count), n, ++step);
+            descend_of(&t->stepper, t->stepper.learning_rate, params, state, NULL, grads,
+                       (double)divisor_of(t->fitting.loss, t->n_out, count), n, ++step);
         }
         cost[epoch] = loss / divisor_of(t->fitting.loss, t->n_out, t->m);
     }

@@ -182,7 +182,7 @@ static void check_batches(course t, nnc_optimizer optimizer, size_t threads)
     CHECK(heap.asked <= 1);
     double cost = 7, accuracy = 7;
     heap.asked = heap.fail_at = 0;
-    status = nnc_evaluate(predictor, t.params, &t.fitting.data, NNC_LOSS_BCE, 0, &cost, &accuracy,
+    status = nnc_evaluate(predictor, t.params, &t.fitting.data, t.fitting.loss, 0, &cost, &accuracy,
                           NULL, threads, &none);
     CHECK(status == NNC_ERR_MEMORY && cost == 7 && accuracy == 7);
     heap.fail_at = 0, heap.asked = 0;

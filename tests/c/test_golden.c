@@ -11,7 +11,7 @@
 
 #define GOLDEN "../tests/c/golden.txt" /* make runs the tests in csrc */
 
-enum { MAX_LINES = 100, MAX_TEXT = 160, MAX_LAYERS = 16 };
+enum { MAX_LINES = 150, MAX_TEXT = 160, MAX_LAYERS = 16 };
 
 typedef struct {
     char text[MAX_TEXT]; /* the whole line, or what comes before the hashes */
@@ -55,23 +55,28 @@ static void *fractions(nnc_dtype dtype, size_t n, uint64_t stream, double scale)
     return x;
 }
 
-/* Labels for cross-entropy, fractions of one for squares. */
+/* Labels for losses of classes, fractions of one for the others. */
 static void *targets(nnc_dtype dtype, nnc_loss loss, size_t n)
 {
+    bool labels = loss == NNC_LOSS_BCE || loss == NNC_LOSS_FOCAL || loss == NNC_LOSS_HINGE;
     void *y = room(dtype, n);
     for (size_t i = 0; i < n; i++) {
         double f = fraction(2, i);
-        set(dtype, y, i, loss == NNC_LOSS_BCE ? f > 0 : (f + 1) / 2);
+        set(dtype, y, i, labels ? f > 0 : (f + 1) / 2);
     }
     return y;
 }
 
+static size_t class_of(size_t sample, size_t n_classes)
+{
+    return (size_t)((fraction(2, sample) + 1) / 2 * (double)n_classes);
+}
+
 /* y (n_out, m): for each sample 1 at one output. */
-static void *classes(nnc_dtype dtype, size_t n_out, size_t m)
+static void *one_hot(nnc_dtype dtype, size_t n_out, size_t m)
 {
     void *y = room(dtype, n_out * m);
-    for (size_t i = 0; i < n_out * m; i++)
-        set(dtype, y, i, (size_t)((fraction(2, i % m) + 1) / 2 * (double)n_out) == i / m);
+    for (size_t i = 0; i < n_out * m; i++) set(dtype, y, i, class_of(i % m, n_out) == i / m);
     return y;
 }
 
@@ -85,7 +90,7 @@ static double weight_scale(size_t n)
 
 static void *parameters(nnc_dtype dtype, const nnc_net *net)
 {
-    void *params = room(dtype, net->n_params);
+    void *params = room(dtype, net->n_params + net->n_state); /* which starts at 0 */
     for (size_t l = 0; l < net->n_layers; l++) {
         const nnc_layer *layer = &net->layers[l];
         size_t end = l + 1 < net->n_layers ? layer[1].w : net->n_params;
@@ -105,6 +110,7 @@ typedef struct {
     nnc_layer layers[MAX_LAYERS];
     nnc_net net;
     size_t n_in, n_out; /* of the network */
+    const char *with;   /* what else */
 } golden_case;
 
 static void check_train(const golden_case *c, size_t n_threads)
@@ -134,15 +140,29 @@ static void check_train(const golden_case *c, size_t n_threads)
     free(x), free(y), free(params), free(cost), free(accuracy);
 }
 
+static bool has(const golden_case *c, const char *word)
+{
+    return strstr(c->with, word) != NULL;
+}
+
 /* Batches in a random order, then predictions. */
 static void check_fit(const golden_case *c, nnc_optimizer optimizer, size_t batch, size_t n_threads)
 {
     nnc_dtype dtype = c->dtype;
     size_t m = c->m, item = nnc_dtype_size(dtype), done;
     void *x = fractions(dtype, c->n_in * m, 1, 2), *params = parameters(dtype, &c->net);
-    void *y = c->loss == NNC_LOSS_CCE ? classes(dtype, c->n_out, m)
+    void *y = c->loss == NNC_LOSS_CCE ? one_hot(dtype, c->n_out, m)
                                       : targets(dtype, c->loss, c->n_out * m);
-    void *state = nnc_new_block(dtype, nnc_optimizer_state(optimizer) * c->net.n_params);
+    size_t n = c->net.n_params, n_state = nnc_optimizer_state(optimizer) * n;
+    void *state = nnc_new_block(dtype, n_state), *average = room(dtype, n);
+    nnc_range penalties = {.n = n, .l1 = 0x1p-8, .l2 = 0x1p-6, .decay = 0x1p-5};
+    double *weights = room(NNC_F64, m);
+    int64_t *labels = room(NNC_F64, m);
+    for (size_t i = 0; i < m; i++) {
+        weights[i] = fraction(4, i) + 1;
+        labels[i] = (int64_t)class_of(i, c->n_out);
+    }
+    memcpy(average, params, n * item);
     double *cost = room(NNC_F64, c->times), *accuracy = room(NNC_F64, c->times);
     nnc_data data = {.x = x,
                      .y = y,
@@ -150,26 +170,40 @@ static void check_fit(const golden_case *c, nnc_optimizer optimizer, size_t batc
                      .x_sample = 1,
                      .y_feature = (ptrdiff_t)m,
                      .y_sample = 1,
-                     .m = m};
+                     .m = m,
+                     .classes = has(c, "classes") ? labels : NULL,
+                     .smoothing = has(c, "smoothing") ? 0.125 : 0,
+                     .weights = has(c, "weights") ? weights : NULL};
     nnc_stepper stepper = {.optimizer = optimizer,
                            .learning_rate = c->rate,
                            .beta_1 = 0.875,
                            .beta_2 = 0.96875,
                            .epsilon = 0x1p-20,
+                           .momentum = 0.875,
+                           .rho = 0.96875,
+                           .ranges = &penalties,
+                           .n_ranges = has(c, "penalties"),
+                           .clip_value = has(c, "clipping") ? 0.25 : 0,
+                           .clip_norm = has(c, "clipping") ? 0.5 : 0,
+                           .average_decay = has(c, "average") ? 0.75 : 0,
+                           .average = average,
                            .state = state};
     nnc_rng rng;
     nnc_rng_seed(&rng, 5);
     nnc_fitting fitting = {.net = &c->net,
                            .dtype = dtype,
                            .loss = c->loss,
+                           .loss_parameter = nnc_loss_parameter(c->loss),
                            .data = data,
                            .epochs = c->times,
                            .batch = batch,
                            .stepper = &stepper,
                            .shuffle = &rng,
+                           .seed = 7,
                            .n_threads = n_threads};
     CHECK(nnc_fit(&fitting, params, cost, accuracy, &done) == NNC_OK && done == c->times);
-    hash_elements(dtype, params, c->net.n_params);
+    hash_elements(dtype, params, n + c->net.n_state);
+    if (has(c, "average")) hash_elements(dtype, average, n);
     hash_elements(NNC_F64, cost, done);
     hash_elements(NNC_F64, accuracy, done);
 
@@ -185,6 +219,7 @@ static void check_fit(const golden_case *c, nnc_optimizer optimizer, size_t batc
     nnc_predictor_free(predictor);
     nnc_free_block(state);
     free(x), free(y), free(params), free(cost), free(accuracy), free(sample), free(output);
+    free(average), free(weights), free(labels);
 }
 
 /* Steps of training by the single verbs, with everything between. */
@@ -263,47 +298,91 @@ static void check_functions(const golden_case *c)
 
 /* ------------------------------------------------------------------------------- the file */
 
-/* layers from "2-25r-1s": sizes, and r, s, i or m (softmax) for the activations. */
+static nnc_activation activation_of(char letter)
+{
+    static const struct {
+        char letter;
+        nnc_activation activation;
+    } all[] = {{'r', NNC_ACT_RELU},       {'s', NNC_ACT_SIGMOID},    {'i', NNC_ACT_IDENTITY},
+               {'m', NNC_ACT_SOFTMAX},    {'g', NNC_ACT_GELU},       {'h', NNC_ACT_MISH},
+               {'w', NNC_ACT_HARD_SWISH}, {'p', NNC_ACT_SOFTPLUS},   {'e', NNC_ACT_ELU},
+               {'t', NNC_ACT_TANH},       {'l', NNC_ACT_LOG_SOFTMAX}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].letter == letter) return all[i].activation;
+    CHECK(!"the letter is known");
+    return NNC_ACT_IDENTITY;
+}
+
+/* layers from "2-25r-N-1s": sizes with an activation's letter, or D, N, B alone. */
 static bool read_layers(golden_case *c, const char *text, bool bias)
 {
     size_t n = 0;
     char *end;
     size_t n_in = c->n_in = strtoul(text, &end, 10);
     while (*end == '-' && n < MAX_LAYERS) {
+        nnc_layer *layer = &c->layers[n++];
         size_t n_out = strtoul(end + 1, &end, 10);
-        nnc_activation f = *end == 'r'   ? NNC_ACT_RELU
-                           : *end == 's' ? NNC_ACT_SIGMOID
-                           : *end == 'm' ? NNC_ACT_SOFTMAX
-                                         : NNC_ACT_IDENTITY;
-        c->layers[n++] =
-            (nnc_layer){.n_in = n_in, .n_out = n_out, .activation = f, .has_bias = bias};
+        char letter = *end++;
+        if (n_out == 0) {
+            nnc_layer_kind kind = letter == 'D'   ? NNC_DROPOUT
+                                  : letter == 'N' ? NNC_LAYER_NORM
+                                                  : NNC_BATCH_NORM;
+            *layer = (nnc_layer){.n_in = n_in,
+                                 .n_out = n_in,
+                                 .kind = kind,
+                                 .rate = 0.25,
+                                 .epsilon = 0x1p-10,
+                                 .momentum = 0.875};
+            continue;
+        }
+        *layer = (nnc_layer){
+            .n_in = n_in, .n_out = n_out, .activation = activation_of(letter), .has_bias = bias};
         n_in = n_out;
-        end++;
     }
     c->n_out = n_in;
     return *end == '\0' && nnc_net_init(&c->net, c->layers, n) == NNC_OK;
 }
 
+static bool read_loss(golden_case *c, const char *name)
+{
+    static const char *const short_names[] = {"bce", "cce", "mse", "sse"};
+    for (int l = 0; l < NNC_LOSS_COUNT; l++) {
+        c->loss = (nnc_loss)l;
+        if (l < 4 && strcmp(name, short_names[l]) == 0) return true;
+        if (strcmp(name, nnc_loss_name(c->loss)) == 0) return true;
+    }
+    return false;
+}
+
+static bool read_optimizer(const char *verb, nnc_optimizer *optimizer, size_t *batch)
+{
+    char name[16];
+    if (sscanf(verb, "%15[a-z]%zu", name, batch) != 2) return false;
+    for (int o = 0; o < NNC_OPTIMIZER_COUNT; o++) {
+        *optimizer = (nnc_optimizer)o;
+        if (strcmp(name, nnc_optimizer_name(*optimizer)) == 0) return true;
+    }
+    return false;
+}
+
 static uint64_t result_of(const char *text, size_t n_threads)
 {
-    char verb[16], dtype[16], loss[16], bias[16], layers[80];
+    char verb[16], dtype[16], loss[32], bias[16], layers[80];
     golden_case c = {0};
+    nnc_optimizer optimizer;
     size_t batch;
+    int end = 0;
     hash = 0xcbf29ce484222325u;
-    int fields = sscanf(text, "%15s %15s %15s %15s %zu %zu %lf %79s", verb, dtype, loss, bias, &c.m,
-                        &c.times, &c.rate, layers);
+    int fields = sscanf(text, "%15s %15s %31s %15s %zu %zu %lf %79s%n", verb, dtype, loss, bias,
+                        &c.m, &c.times, &c.rate, layers, &end);
+    c.with = text + end;
     c.dtype = strcmp(dtype, "f32") == 0 ? NNC_F32 : NNC_F64;
-    c.loss = strcmp(loss, "sse") == 0   ? NNC_LOSS_SSE
-             : strcmp(loss, "mse") == 0 ? NNC_LOSS_MSE
-             : strcmp(loss, "cce") == 0 ? NNC_LOSS_CCE
-                                        : NNC_LOSS_BCE;
-    CHECK(fields == 8 && read_layers(&c, layers, strcmp(bias, "bias") == 0));
+    CHECK(fields == 8 && read_loss(&c, loss));
+    CHECK(read_layers(&c, layers, strcmp(bias, "bias") == 0));
     if (strcmp(verb, "train") == 0)
         check_train(&c, n_threads);
-    else if (sscanf(verb, "sgd%zu", &batch) == 1)
-        check_fit(&c, NNC_OPTIMIZER_SGD, batch, n_threads);
-    else if (sscanf(verb, "adam%zu", &batch) == 1)
-        check_fit(&c, NNC_OPTIMIZER_ADAM, batch, n_threads);
+    else if (read_optimizer(verb, &optimizer, &batch))
+        check_fit(&c, optimizer, batch, n_threads);
     else if (strcmp(verb, "steps") == 0)
         check_steps(&c);
     else if (strcmp(verb, "functions") == 0)

@@ -69,7 +69,7 @@ static double reference_cost(const hill *h, const void *params_, double *largest
     double *params = doubles(t->dtype, params_, n), *grads = calloc(n, sizeof *grads);
     double *x = doubles(t->dtype, t->x, t->n_in * t->m), dz[64], da[64], sum = 0;
     double *y = doubles(t->dtype, t->y, t->n_out * t->m), *a[MOST_LAYERS + 1];
-    double divisor = divisor_of(h->problem.loss, t->n_out, t->m);
+    double divisor = (double)divisor_of(h->problem.loss, t->n_out, (wide)t->m);
     if (!grads) abort();
     for (size_t l = 1; l <= t->net.n_layers; l++)
         if (!(a[l] = calloc(t->layers[l - 1].n_out, sizeof **a))) abort();
@@ -78,7 +78,7 @@ static double reference_cost(const hill *h, const void *params_, double *largest
         forward_of(t, params, a);
         for (size_t i = 0; i < t->n_out; i++)
             sum += (double)loss_of(h->problem.loss, a[t->net.n_layers][i], y[j * t->n_out + i]);
-        backward_of(t, params, a, y + j * t->n_out, dz, da, grads);
+        backward_of(t, params, a, y + j * t->n_out, 1, dz, da, grads);
     }
     sum /= divisor;
     for (size_t i = 0; i < n; i++) grads[i] /= divisor;
@@ -432,8 +432,7 @@ typedef struct {
     size_t n;
 } witness;
 
-static nnc_status at_epoch(void *context, size_t epoch, double cost, double accuracy,
-                           const void *params)
+static nnc_status at_epoch(void *context, size_t epoch, double cost, double accuracy, void *params)
 {
     witness *w = context;
     CHECK(epoch == w->seen && isfinite(cost) && isnan(accuracy));

@@ -355,7 +355,7 @@ TEST(kernels_in_place)
 
 /* After epoch k, the rates of the epochs to come are divided by 2. */
 static nnc_status halve_rates(void *context, size_t epoch, double cost, double accuracy,
-                              const void *params)
+                              void *params)
 {
     course *t = context;
     double *rates = (double *)(uintptr_t)t->fitting.rates;
