@@ -39,7 +39,7 @@ FUNCTIONS = {
     "softsign": lambda z: z / (1 + np.abs(z)),
     "hard_swish": lambda z: z * np.clip(z / 6 + 0.5, 0, 1),
     "exponential": np.exp,
-    "softmax": lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
+    "softmax": lambda z: np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True),
 }
 
 

@@ -1,0 +1,105 @@
+"""Trainings of nnc.Network against PyTorch in float64: layers, activations, losses, optimizers."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+import nnc
+from nnc import BatchNorm, Dense, LayerNorm, Network
+from nnc.layers import ACTIVATIONS, OUTPUT_ONLY
+
+pytestmark = pytest.mark.peers
+torch = pytest.importorskip("torch")
+theirs = pytest.importorskip("torch_networks")
+
+TOLERANCE = 1e-10
+N_IN, N_OUT = 6, 3
+HIDDEN = [name for name in ACTIVATIONS if name not in OUTPUT_ONLY]
+STACKS = {
+    "dense": lambda f, g: [Dense(9, f), Dense(7, f), Dense(N_OUT, g)],
+    "no bias": lambda f, g: [Dense(9, f, bias=False), Dense(N_OUT, g, bias=False)],
+    "layer norm": lambda f, g: [LayerNorm(), Dense(9, f), LayerNorm(1e-2), Dense(N_OUT, g)],
+    # no bias before batch norm: its gradient would be rounding errors alone where f is a line
+    "batch norm": lambda f, g: [
+        Dense(9, f, bias=False), BatchNorm(0.8, 1e-2), Dense(8, "tanh"), BatchNorm(),
+        Dense(N_OUT, g),
+    ],
+    "mixed": lambda f, g: [Dense(33, f), LayerNorm(), Dense(35, "tanh"), Dense(N_OUT, g)],
+}  # fmt: skip
+# Epsilons are larger than usual, or tiny gradients would take a whole step in the direction of
+# their rounding errors.
+OPTIMIZERS = {
+    "sgd": nnc.SGD(0.05),
+    "momentum": nnc.SGD(0.02, 0.9),
+    "nesterov": nnc.SGD(0.02, 0.9, nesterov=True),
+    "adagrad": nnc.Adagrad(0.05, 1e-3),
+    "rmsprop": nnc.RMSprop(0.002, epsilon=1e-3),
+    "rmsprop momentum": nnc.RMSprop(0.001, 0.95, 0.8, 1e-3),
+    "adam": nnc.Adam(0.005, epsilon=1e-3),
+    "amsgrad": nnc.Adam(0.005, epsilon=1e-3, amsgrad=True),
+    "adamw": nnc.AdamW(0.005, epsilon=1e-3, weight_decay=0.05),
+    "nadam": nnc.NAdam(0.005, epsilon=1e-3),
+    "lion": nnc.Lion(0.001, weight_decay=0.1),
+    "rprop": nnc.Rprop(0.002),
+}
+PAIRS = [
+    (kind, output)
+    for kind, cls in nnc.losses.KINDS.items()
+    for output in (cls.activations or nnc.losses.ELEMENTWISE)
+]
+
+
+def make_loss(kind, smoothed):
+    numbers = {"huber": 0.7, "quantile": 0.3, "binary_focal_cross_entropy": 1.7}
+    cls = nnc.losses.KINDS[kind]
+    if kind in numbers:
+        return cls(numbers[kind])
+    return cls(label_smoothing=0.1) if smoothed and hasattr(cls, "label_smoothing") else cls()
+
+
+def data_for(loss, m, seed):
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(m, N_IN))
+    classes = random.integers(0, N_OUT, m)
+    y = random.normal(size=(m, N_OUT))
+    if loss.activations == OUTPUT_ONLY:
+        y = classes if loss.classes else np.eye(N_OUT)[classes]
+    elif loss.kind == "poisson":
+        y = random.poisson(2.0, (m, N_OUT))
+    elif loss.kind == "hinge":
+        y = random.choice([-1, 1], (m, N_OUT))
+    elif "binary" in loss.kind:
+        y = random.integers(0, 2, (m, N_OUT))
+    return X, y
+
+
+def cases():
+    """Pairs of loss and output activation with what takes turns: each pair of optimizer and stack,
+    of stack and loss, of hidden activation and optimizer, and so on, occurs."""
+    for n, (pair, round_) in enumerate(itertools.product(PAIRS, range(2))):
+        stack = list(STACKS)[n % len(STACKS)]
+        optimizer = list(OPTIMIZERS)[(n // len(STACKS) + 5 * round_) % len(OPTIMIZERS)]
+        hidden = HIDDEN[(n + n // len(HIDDEN)) % len(HIDDEN)]
+        yield *pair, stack, hidden, optimizer, n
+
+
+@pytest.mark.parametrize(("kind", "output", "stack", "hidden", "optimizer", "n"), list(cases()))
+def test_100_steps(kind, output, stack, hidden, optimizer, n):
+    loss = make_loss(kind, smoothed=n % 2 == 0)
+    chosen = OPTIMIZERS[optimizer]
+    if kind == "sum_of_squares":  # steeper by the size of a batch and the number of outputs
+        chosen = dataclasses.replace(chosen, learning_rate=chosen.learning_rate / 36)
+    network = Network(
+        STACKS[stack](hidden, output), N_IN, loss=loss, optimizer=chosen, seed=n, dtype="float64"
+    )
+    X, y = data_for(loss, 47, seed=n)
+    weights = np.random.default_rng(n).uniform(0.1, 2, len(X)) if n % 3 == 0 else None
+    epochs, size = (100, len(X)) if chosen.full_batch else (25, 12)
+    model, losses = theirs.train(network, X, y, epochs, size, weights)
+    history = network.fit(
+        X, y, epochs=epochs, batch_size=size, shuffle=False, sample_weight=weights, verbose=0
+    )
+    assert theirs.deviation(network, model) < TOLERANCE
+    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE)
