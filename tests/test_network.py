@@ -230,7 +230,7 @@ def test_frozen_layers_stay():
         Dense(4, "tanh", trainable=False),
         Dense(1, "sigmoid"),
     ]
-    network = Network(layers, 2, seed=1, optimizer=nnc.Adam(weight_decay=0.1))
+    network = Network(layers, 2, seed=1, dtype="float64", optimizer=nnc.Adam(weight_decay=0.1))
     network.freeze("first")
     before = network.copy().params
     network.fit(X, y, epochs=2)
@@ -343,3 +343,14 @@ def test_reshape_and_flatten_only_change_shapes():
     network = Network(layers, input_shape=(12,), seed=0)
     plain = Network([Dense(2)], 12, seed=0)
     assert (network.predict(X) == plain.predict(X)).all()
+
+
+@pytest.mark.parametrize("layer", [Dropout(0.5), BatchNorm(), LayerNorm()])
+def test_evaluate_is_the_loss_of_the_predictions(layer):
+    X, y = circles(300)
+    network = Network([Dense(7, "tanh"), layer, Dense(1, "sigmoid")], 2, seed=3)
+    network.fit(X, y, epochs=2)
+    p = network.predict_proba(X)[:, 0]
+    found = network.evaluate(X, y)
+    assert np.isclose(found["loss"], -np.log(np.where(y, p, 1 - p)).mean(), rtol=1e-10)
+    assert found["accuracy"] == ((p > 0.5) == y).mean()

@@ -196,20 +196,25 @@ static PyObject *engine_layout(PyObject *object, PyObject *Py_UNUSED(ignored))
     return offsets ? Py_BuildValue("Nn", offsets, (Py_ssize_t)self->net.n_params) : NULL;
 }
 
-PyDoc_STRVAR(optimizer_state_doc,
-             "optimizer_state($self, optimizer, /)\n--\n\n"
-             "A copy of what that optimizer remembers: blocks like the parameters, one after the\n"
-             "other. Zeros where another one was at work.");
+PyDoc_STRVAR(
+    optimizer_state_doc,
+    "optimizer_state($self, optimizer, /)\n--\n\n"
+    "A copy of what that optimizer remembers: blocks like the parameters, one after the\n"
+    "other. Zeros where another one was at work. A callback of fit may ask for that of the\n"
+    "optimizer at work.");
 
 static PyObject *engine_optimizer_state(PyObject *object, PyObject *name)
 {
     nnc_engine *self = (nnc_engine *)object;
+    const nnc_stepper *s = &self->stepper;
     nnc_optimizer optimizer;
     const char *text = PyUnicode_AsUTF8(name);
-    if (!text || !nnc_find_optimizer(text, &optimizer) || !is_idle(self, "optimizer_state") ||
-        !nnc_engine_prepare(self, optimizer))
+    if (!text || !nnc_find_optimizer(text, &optimizer)) return NULL;
+    /* a callback must not free the state of the optimizer that goes on after it */
+    bool at_work = self->fitter == PyThread_get_thread_ident() && s->optimizer == optimizer;
+    if (!at_work && (!is_idle(self, "optimizer_state") || !nnc_engine_prepare(self, optimizer)))
         return NULL;
-    return copy_of(self, self->stepper.state, nnc_optimizer_state(optimizer) * self->net.n_params);
+    return copy_of(self, s->state, nnc_optimizer_state(optimizer) * self->net.n_params);
 }
 
 PyDoc_STRVAR(resume_doc, "resume($self, optimizer, state, steps, average, /)\n--\n\n"

@@ -96,7 +96,8 @@ static bool panel_phase(member *self)
         size_t end = nnc_min(first + most, panels);
         for (size_t p = first; p < end; p++)
             nnc_load_panel(b, p, &r->fitting->data, r->order, self->start);
-        if (!nnc_forward_panels(b, first, end - first, self->params, scratch, true)) return false;
+        if (!nnc_forward_panels(b, first, end - first, self->params, scratch, NNC_FOR_STEP))
+            return false;
         for (size_t p = first; r->fitting->outputs && p < end; p++)
             nnc_store_outputs(b, p, scratch, r->order, self->start, r->fitting->outputs);
         if (custom && !nnc_custom_judge(&r->custom, b, scratch, &r->pacers[0], r->order,

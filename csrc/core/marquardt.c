@@ -58,7 +58,7 @@ static bool forward_panel(nnc_marquardt *work, const void *params)
     nnc_batch *b = &work->batch;
     const nnc_net *net = b->net;
     char *kept = work->kept;
-    if (!nnc_forward_panels(b, 0, 1, params, &work->scratch, true)) return false;
+    if (!nnc_forward_panels(b, 0, 1, params, &work->scratch, NNC_FOR_STEP)) return false;
     for (size_t l = 0; l < net->n_layers; l++) {
         size_t bytes = net->layers[l].n_in * NNC_PANEL * b->item;
         memcpy(kept, b->a[l], bytes);

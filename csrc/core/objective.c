@@ -77,7 +77,8 @@ static bool panel_phase(member *self)
         size_t end = nnc_min(first + most, panels);
         for (size_t p = first; p < end; p++)
             nnc_load_panel(b, p, &o->problem->data, NULL, self->start);
-        if (!nnc_forward_panels(b, first, end - first, o->params, scratch, true)) return false;
+        if (!nnc_forward_panels(b, first, end - first, o->params, scratch, NNC_FOR_STEP))
+            return false;
         for (size_t p = first; p < end; p++) nnc_loss_panel(b, p, scratch, false);
         if (o->gradient &&
             !nnc_backward_panels(b, first, end - first, o->params, o->grads, 0, scratch))

@@ -235,15 +235,17 @@ void nnc_store_outputs(const nnc_batch *batch, size_t p, nnc_panel_scratch *scra
 }
 
 bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
-                        nnc_panel_scratch *scratch, bool for_loss)
+                        nnc_panel_scratch *scratch, nnc_purpose purpose)
 {
     const nnc_batch *b = batch;
+    const bool for_loss = purpose != NNC_FOR_OUTPUTS;
     const nnc_net *net = b->net;
     for (size_t l = 0; l < net->n_layers; l++) {
         const nnc_layer *layer = &net->layers[l];
         size_t n_in = layer->n_in, n_out = layer->n_out;
         if (layer->kind != NNC_DENSE) {
-            if (!nnc_keeper_forward(b, l, first, count, params, for_loss, scratch->pacer))
+            if (!nnc_keeper_forward(b, l, first, count, params, purpose == NNC_FOR_STEP,
+                                    scratch->pacer))
                 return false;
             continue;
         }

@@ -99,16 +99,20 @@ double nnc_batch_weight(const nnc_batch *batch);
 
 /* y (samples of panel p, n_out) = the last layer's output. */
 void nnc_store_panel(const nnc_batch *batch, size_t p, void *y);
-/* The same after nnc_forward_panels for_loss, for y (m, n_out): a row for each sample as
+/* The same after panels went forward for the loss, for y (m, n_out): a row for each sample as
  * nnc_load_panel found it. */
 void nnc_store_outputs(const nnc_batch *batch, size_t p, nnc_panel_scratch *scratch,
                        const size_t *order, size_t start, void *y);
 
-/* Panels [first, first + count), or all where the batch is coupled, through the network; for_loss
- * does so in training, and leaves at the end what nnc_loss_panel wants. Verbs with a pacer return
- * false where it says stop: what they computed is worthless. */
+/* What panels go forward for: their outputs, the loss of these, or a step. The last two leave at
+ * the end what nnc_loss_panel wants; a step alone drops out, and norms its batch by its own
+ * moments. */
+typedef enum { NNC_FOR_OUTPUTS, NNC_FOR_LOSS, NNC_FOR_STEP } nnc_purpose;
+
+/* Panels [first, first + count), or all where the batch is coupled, through the network. Verbs with
+ * a pacer return false where it says stop: what they computed is worthless. */
 bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
-                        nnc_panel_scratch *scratch, bool for_loss);
+                        nnc_panel_scratch *scratch, nnc_purpose purpose);
 /* costs and hits (if wanted) of panel p; the last output becomes its dz. */
 void nnc_loss_panel(nnc_batch *batch, size_t p, const nnc_panel_scratch *scratch, bool hits);
 /* Back to the lowest layer. Where the batch is not wide, the gradients by the weights are computed

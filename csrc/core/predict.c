@@ -94,6 +94,7 @@ static void run_blocks(void *context, nnc_team *team, size_t rank)
     const nnc_net *net = b->net;
     size_t n_out = net->layers[net->n_layers - 1].n_out;
     nnc_panel_scratch *scratch = &r->scratch[rank];
+    const nnc_purpose purpose = r->judges ? NNC_FOR_LOSS : NNC_FOR_OUTPUTS;
     for (;;) {
         size_t start = atomic_fetch_add_explicit(&r->next, BLOCK, memory_order_relaxed);
         if (start >= r->data->m) {
@@ -104,7 +105,7 @@ static void run_blocks(void *context, nnc_team *team, size_t rank)
         b->n = nnc_min(BLOCK, r->data->m - start);
         size_t panels = nnc_batch_panels(b);
         for (size_t p = 0; p < panels; p++) nnc_load_panel(b, p, r->data, NULL, start);
-        if (!nnc_forward_panels(b, 0, panels, r->params, scratch, r->judges)) return;
+        if (!nnc_forward_panels(b, 0, panels, r->params, scratch, purpose)) return;
         if (r->judges) {
             judge_panels(r, b, scratch, start);
             continue;
