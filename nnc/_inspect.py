@@ -22,7 +22,7 @@ class Inspection:
     input_shape: tuple[int, ...]
     input_scale: float | None
     loss: Loss
-    _specs: list[LayerSpec]
+    specs: list[LayerSpec]
     _grads: tuple[Array, dict[str, Array]] | None
 
     # what Network has
@@ -51,7 +51,7 @@ class Inspection:
             Where `trace`: A0, Z1, A1, Z2, …, A of the last layer, numbered by layer (Flatten and
             Reshape do not count), with a sample per *column* as the tutorial keeps it.
         """
-        A, memory = _trace.forward(self._specs, self.params, self._columns(X))
+        A, memory = _trace.forward(self.specs, self.params, self._columns(X))
         return (A.T, memory) if trace else A.T
 
     def hidden_activations(self, X: Any, layer: int = -2) -> Array:
@@ -59,7 +59,7 @@ class Inspection:
 
         Layers count as in `layers`, without Flatten and Reshape.
         """
-        specs = self._specs
+        specs = self.specs
         places = range(len(specs)) if len(specs) > 1 else range(-1, 0)
         place = range(len(specs))[layer] if -len(specs) <= layer < len(specs) else None
         if place is None:
@@ -80,10 +80,10 @@ class Inspection:
         n_out = self.n_outputs
         if not -n_out <= read_index("output", output, -n_out) < n_out:
             raise ValueError(f"output: expected {-n_out} to {n_out - 1}, got {output}")
-        A, memory = _trace.forward(self._specs, self.params, self._columns(X))
+        A, memory = _trace.forward(self.specs, self.params, self._columns(X))
         dA = np.zeros_like(A)
         dA[output] = 1
-        gradient: Array = _trace.backward(self._specs, self.params, memory, dA).T
+        gradient: Array = _trace.backward(self.specs, self.params, memory, dA).T
         gradient *= self.dtype.type(self.input_scale or 1)
         return gradient
 
@@ -106,7 +106,7 @@ class Inspection:
         data = self._read(X, y, "", sample_weight)  # type: ignore[attr-defined]
         if self._grads is None:
             block = np.zeros(self.n_params, self.dtype)
-            self._grads = block, _gradient_views(self._specs, self.engine, block)
+            self._grads = block, _gradient_views(self.specs, self.engine, block)
         self._grads[0][:] = self._gradient(data)
         return dict(self._grads[1])
 
@@ -146,7 +146,7 @@ class Inspection:
             a kink of relu or the like lies within epsilon. Only for networks without dropout and
             batch norm, whose loss in training is another than that of `evaluate`.
         """
-        if any(spec.kind in ("dropout", "batch_norm") for spec in self._specs):
+        if any(spec.kind in ("dropout", "batch_norm") for spec in self.specs):
             raise ValueError("gradcheck: the network has dropout or batch norm, which train unlike")
         data = self._read(X, y, "", None)  # type: ignore[attr-defined]
         step = epsilon or (6e-6 if self.dtype == np.float64 else 1e-2)
@@ -181,12 +181,12 @@ class Inspection:
 
     def summary(self) -> str:
         """Return a table of the layers: shapes, activations, numbers of parameters."""
-        return drawing.summary_table(self._specs, self.n_inputs)
+        return drawing.summary_table(self.specs, self.n_inputs)
 
     def to_svg(self, *, weights: bool = True, dark: bool | None = None) -> str:
         """Return a drawing of the network as SVG; with weights as colour and width of lines."""
         params = self.params if weights else None
-        return drawing.network_svg(self._specs, self.n_inputs, weights=params, dark=dark)
+        return drawing.network_svg(self.specs, self.n_inputs, weights=params, dark=dark)
 
     def _repr_html_(self) -> str:
         return self.to_svg()
@@ -194,7 +194,7 @@ class Inspection:
     def __repr__(self) -> str:
         """Return the sizes, the loss and the optimizer."""
         sizes = "-".join(
-            map(str, [self.n_inputs, *(s.n_out for s in self._specs if s.kind == "dense")])
+            map(str, [self.n_inputs, *(s.n_out for s in self.specs if s.kind == "dense")])
         )
         optimizer = self.optimizer  # type: ignore[attr-defined]
         return f"<Network {sizes}, {self.n_params} parameters, {self.loss}, {optimizer}>"
