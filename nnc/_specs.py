@@ -7,6 +7,7 @@ values of JSON alone, and reading one runs the same checks as writing the spec i
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import operator
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,8 @@ import numpy as np
 
 from nnc._arguments import read_index
 from nnc._optional import unknown_name
+
+MAX_RANK = 32  # of the shape of a sample
 
 C = TypeVar("C")
 
@@ -158,7 +161,10 @@ def read_shape(name: str, value: object, *, least: int = 1) -> tuple[int, ...]:
         pass
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise TypeError(f"{name}: expected an integer or a tuple of them, got {value!r}")
-    return tuple(read_integer(f"{name}[{i}]", n, least) for i, n in enumerate(value))
+    items = list(itertools.islice(value, MAX_RANK + 1))
+    if len(items) > MAX_RANK:
+        raise ValueError(f"{name}: expected at most {MAX_RANK} dimensions, got more")
+    return tuple(read_integer(f"{name}[{i}]", n, least) for i, n in enumerate(items))
 
 
 def refuse_name(name: str, value: object, known: Iterable[str]) -> NoReturn:
@@ -187,22 +193,27 @@ def resolve(name: str, value: object, base: type[S], table: Mapping[str, type[S]
     return None
 
 
-def to_config(spec: Spec) -> dict[str, Any]:
-    """Return a spec as a dict of JSON values: its kind, and all of its fields."""
+def to_config(spec: Spec, *, name_functions: bool = False) -> dict[str, Any]:
+    """Return a spec as a dict of JSON values: its kind, and all of its fields.
+
+    Functions are refused; with `name_functions` their names stand for them, for comparisons.
+    """
     config: dict[str, Any] = {"kind": spec.kind}
     for field in dataclasses.fields(spec):
         where = f"{type(spec).__name__}({field.name})"
-        config[field.name] = _plain(where, getattr(spec, field.name))
+        config[field.name] = _plain(where, getattr(spec, field.name), name_functions)
     return config
 
 
-def _plain(where: str, value: object) -> Any:
+def _plain(where: str, value: object, name_functions: bool) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Spec):
-        return to_config(value)
+        return to_config(value, name_functions=name_functions)
     if isinstance(value, tuple):
-        return [_plain(where, item) for item in value]
+        return [_plain(where, item, name_functions) for item in value]
+    if name_functions and callable(value):
+        return f"function {getattr(value, '__qualname__', type(value).__qualname__)}"
     raise TypeError(
         f"{where}: {type(value).__name__} {value!r} is not data, and so cannot be stored; "
         "use a number or a name, or set it again after loading"

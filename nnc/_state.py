@@ -1,27 +1,26 @@
-"""What a network holds, as names and arrays: views of the engine's block, files, checkpoints."""
+"""What a network holds, as names and arrays: views of the engine's block, files, pickles."""
 
 from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnc import _core, files, layers, losses, optimizers
+from nnc import _core, _specs, files, layers, losses, optimizers
 from nnc._arguments import Array
 from nnc.layers import Dense, LayerSpec
-from nnc.losses import Loss
-from nnc.optimizers import Optimizer
 
 if TYPE_CHECKING:
-    from nnc._fit import Plan
     from nnc.network import Network
 
 Tensors = dict[str, Array]
 Config = dict[str, Any]
+
+MAX_LAYERS = 1024  # of a file
+MAX_COUNT = 2**53  # of steps and epochs in a file
 
 
 def draw_seeds(random: np.random.Generator | np.random.RandomState) -> list[int]:
@@ -103,28 +102,94 @@ def ranges(
 # ---------------------------------------------------------------------------------- files
 
 
-def pack(network: Network, *, plain: bool = True) -> tuple[Tensors, Config]:
-    """Return a network as arrays and a configuration, of JSON values where `plain`."""
-    engine, optimizer = network.engine, network.optimizer
+def take_out(network: Network) -> tuple[Tensors, int]:
+    """Return copies of all arrays of a network, and the steps that its optimizer has taken."""
+    engine = network.engine
     tensors: Tensors = {name: array.copy() for name, array in network.params.items()}
-    config: Config = {
-        "layers": [layers.to_config(layer) for layer in network.layers],
+    if isinstance(network.optimizer, optimizers.Minimizer):
+        return tensors, 0  # they remember nothing
+    # first, as it starts anew where another optimizer was at work
+    state = engine.optimizer_state(network.optimizer.engine_name)
+    average = engine.average
+    if engine.steps or average is not None:
+        tensors["optimizer.state"] = state
+        if average is not None:
+            tensors["optimizer.average"] = average
+    return tensors, engine.steps
+
+
+def put_in(network: Network, tensors: Tensors, steps: int) -> None:
+    """Copy what `take_out` returned into a network of the same layers and optimizer.
+
+    Everything is checked before memory is taken for it, and before anything is changed.
+    """
+    rest = dict(tensors)
+    state, average = rest.pop("optimizer.state", None), rest.pop("optimizer.average", None)
+    expected = shapes(network.specs)
+    if rest.keys() != expected.keys():
+        raise ValueError(f"expected the tensors {_listed(expected)}, got {_listed(rest)}")
+    for name, array in tensors.items():
+        if name in expected and array.shape != expected[name]:
+            raise ValueError(f"{name}: expected shape {expected[name]}, got {array.shape}")
+        if array.dtype != network.dtype:
+            raise ValueError(f"{name}: expected {network.dtype}, got {array.dtype}")
+    if state is None and (steps or average is not None):
+        raise ValueError("expected a tensor optimizer.state, got none")
+    engine = network.build()
+    if state is None:
+        engine.forget()
+    elif isinstance(network.optimizer, optimizers.Minimizer):
+        raise ValueError(f"optimizer.state: {network.optimizer.kind} has none")
+    else:
+        engine.resume(network.optimizer.engine_name, state, steps, average)
+    for name, view in views(network.specs, engine).items():
+        view[...] = rest[name]
+
+
+def shapes(specs: Sequence[LayerSpec]) -> dict[str, tuple[int, int]]:
+    """Return the shapes of all parameters and running statistics, in the order of `views`."""
+    result: dict[str, tuple[int, int]] = {}
+    for spec in specs:
+        result |= spec.parameters
+        if spec.kind == "batch_norm":
+            result |= {f"{name}{spec.key}": (spec.n_out, 1) for name in ("mean", "variance")}
+    return result
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = sorted(names)
+    return ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+
+
+def describe(network: Network, *, name_functions: bool = False) -> Config:
+    """Return a network without its arrays, as JSON values.
+
+    Functions are refused, or `name_functions` puts their names there, which nobody looks up.
+    """
+    if len(network.layers) > MAX_LAYERS:
+        raise ValueError(f"layers: a file holds at most {MAX_LAYERS}, got {len(network.layers)}")
+    specs = (*network.layers, network.loss, network.optimizer)
+    *found, loss, optimizer = (
+        _specs.to_config(spec, name_functions=name_functions) for spec in specs
+    )
+    return {
+        "layers": found,
         "input_shape": list(network.input_shape),
-        "loss": losses.to_config(network.loss) if plain else network.loss,
-        "optimizer": optimizers.to_config(optimizer) if plain else optimizer,
+        "loss": loss,
+        "optimizer": optimizer,
         "dtype": network.dtype.name,
         "input_scale": network.input_scale,
         "seeds": list(network.seeds),
         "frozen": sorted(network.frozen),
         "epochs_trained": network.epochs_trained,
-        "steps": engine.steps,
     }
-    if engine.steps:
-        tensors["optimizer.state"] = engine.optimizer_state(optimizer.engine_name)
-        average = engine.average
-        if average is not None:
-            tensors["optimizer.average"] = average
-    return tensors, config
+
+
+def pack(network: Network) -> tuple[Tensors, Config]:
+    """Return a network as arrays and JSON values."""
+    config = describe(network)
+    tensors, steps = take_out(network)
+    return tensors, config | {"dtype": network.dtype.name, "steps": steps}
 
 
 _KEYS = {
@@ -133,153 +198,53 @@ _KEYS = {
 }  # fmt: skip
 
 
-def unpack(
-    cls: type[Network],
-    tensors: Tensors,
-    config: Config,
-    loss: Loss | None = None,
-    optimizer: Optimizer | None = None,
-) -> Network:
-    """Return the network that `pack` took apart; FormatError for anything that is not one."""
+def unpack(cls: type[Network], tensors: Tensors, config: Config, name: str) -> Network:
+    """Return the network that `pack` took apart; FormatError for anything that is not one.
+
+    `name` is what messages call the source.
+    """
     try:
-        return _unpack(cls, tensors, config, loss, optimizer)
-    except files.FormatError:
-        raise
-    except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
-        raise files.FormatError(f"the file describes no network: {error}") from None
-
-
-def _unpack(
-    cls: type[Network],
-    tensors: Tensors,
-    config: Config,
-    loss: Loss | None,
-    optimizer: Optimizer | None,
-) -> Network:
-    if set(config) != _KEYS:
-        raise ValueError(f"expected the keys {sorted(_KEYS)}, got {sorted(config)}")
-    found = [layers.from_config(entry) for entry in config["layers"]]
-    network = cls(
-        found,
-        input_shape=tuple(config["input_shape"]),
-        loss=loss or losses.from_config(config["loss"]),
-        optimizer=optimizer or optimizers.from_config(config["optimizer"]),
-        dtype=config["dtype"],
-        input_scale=config["input_scale"],
-        seed=0,
-    )
-    restore(network, tensors, config)
+        if config.keys() != _KEYS:
+            raise ValueError(f"expected the keys {_listed(_KEYS)}, got {_listed(config)}")
+        if config["dtype"] not in ("float32", "float64"):
+            raise ValueError(f"dtype: expected float32 or float64, got {config['dtype']!r:.60}")
+        found = _read_list("layers", config["layers"], MAX_LAYERS)
+        network = cls(
+            [layers.from_config(entry) for entry in found],
+            input_shape=tuple(_read_list("input_shape", config["input_shape"])),
+            loss=losses.from_config(config["loss"]),
+            optimizer=optimizers.from_config(config["optimizer"]),
+            dtype=config["dtype"],
+            input_scale=config["input_scale"],
+            seed=0,
+        )
+        frozen = _read_list("frozen", config["frozen"])
+        limit = len(network.specs)
+        network.frozen = {read_count("frozen", n, limit) for n in frozen}
+        network.seeds = read_seeds(config["seeds"])
+        network.epochs_trained = read_count("epochs_trained", config["epochs_trained"])
+        put_in(network, tensors, read_count("steps", config["steps"]))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise files.FormatError(f"{name}: describes no network: {error}") from None
     return network
 
 
-def restore(network: Network, tensors: Tensors, config: Config) -> None:
-    """Copy arrays and counters of a packed network into one of the same layers."""
-    seeds, frozen = config["seeds"], config["frozen"]
-    counts = [*seeds, *frozen, config["epochs_trained"], config["steps"]]
-    if len(seeds) != 2 or not all(isinstance(n, int) and 0 <= n < 2**63 for n in counts):
-        raise ValueError("seeds, frozen, epochs_trained and steps are not counts")
-    named = {key: value for key, value in tensors.items() if not key.startswith("optimizer.")}
-    for name, array in named.items():
-        if array.dtype != network.dtype:
-            raise ValueError(f"{name}: expected {network.dtype}, got {array.dtype}")
-    write(network.params, named)
-    network.seeds = list(seeds)
-    network.frozen = set(frozen)
-    network.epochs_trained = config["epochs_trained"]
-    if config["steps"]:
-        network.engine.resume(
-            network.optimizer.engine_name,
-            tensors["optimizer.state"],
-            config["steps"],
-            tensors.get("optimizer.average"),
-        )
+def _read_list(name: str, value: object, most: int = files.MAX_TENSORS) -> list[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise ValueError(f"{name}: expected a list of at most {most}, got {value!r:.60}")
+    return value
 
 
-def rebuild(cls: type[Network], tensors: Tensors, config: Config) -> Network:
-    """Return the network of a pickle."""
-    rest = dict(config)
-    loss, optimizer = rest["loss"], rest["optimizer"]
-    return unpack(cls, tensors, rest, loss, optimizer)
+def read_count(name: str, value: object, limit: int = MAX_COUNT) -> int:
+    """Return an integer from 0 to below a limit."""
+    if type(value) is not int or not 0 <= value < limit:
+        raise ValueError(f"{name}: expected an integer from 0 to {limit - 1}, got {value!r:.60}")
+    return value
 
 
-# ----------------------------------------------------------------------------- checkpoints
-
-
-def attach_checkpoint(network: Network, plan: Plan, path: Any, every: int) -> None:
-    """Let a training go on from a checkpoint, where there is one, and write it on its way."""
-    asked = {
-        "epochs": plan.epochs,
-        "batch_size": plan.batch_size,
-        "samples": len(plan.data.X),
-        "shuffle": plan.shuffle_seed is not None,
-    }
-    place = os.fspath(path)
-    if os.path.exists(place) or os.path.exists(place + files.PREVIOUS):
-        _go_on(network, plan, place, asked)
-
-    def save(epoch: int) -> None:
-        done = epoch + 1
-        if done % every and done < plan.epochs and not plan.callbacks.stopped_by:
-            return
-        tensors, config = pack(network)
-        for i, arrays in enumerate(plan.callbacks.get_arrays()):
-            tensors |= {f"callback.{i}.{j}": np.asarray(a) for j, a in enumerate(arrays)}
-        history = {key: _plain(plan.history[key]) for key in plan.history}
-        training = asked | {
-            "done": done,
-            "stopped_by": plan.callbacks.stopped_by,
-            "first_epoch": plan.first_epoch,
-            "history": history,
-            "rates": [_plain(row) for row in plan.rates],
-            "callbacks": plan.callbacks.get_state(),
-        }
-        files.write(place, tensors, {"network": config, "training": training}, "checkpoint",
-                    keep_previous=True)  # fmt: skip
-
-    plan.save = save
-
-
-def _plain(values: Iterable[float]) -> list[float | None]:
-    """Return floats as JSON holds them: None for what is not finite."""
-    return [float(v) if math.isfinite(v) else None for v in values]
-
-
-def _go_on(network: Network, plan: Plan, path: str, asked: Config) -> None:
-    tensors, config = files.read_checkpoint(path)
-    try:
-        training, packed = config["training"], config["network"]
-        for key, value in asked.items():
-            if training[key] != value:
-                raise ValueError(
-                    f"{path}: holds a training with {key}={training[key]}, not {value}; pass the "
-                    "same arguments, or another path"
-                )
-        _, own = pack(network)
-        for key in ("layers", "input_shape", "loss", "optimizer", "dtype", "input_scale"):
-            if packed[key] != own[key]:
-                raise ValueError(f"{path}: holds a network with other {key}; pass another path")
-        callbacks = [
-            [tensors.pop(f"callback.{i}.{j}") for j in range(len(tensors))
-             if f"callback.{i}.{j}" in tensors]
-            for i in range(len(plan.callbacks))
-        ]  # fmt: skip
-        restore(network, tensors, packed)
-        plan.callbacks.set_state(training["callbacks"], callbacks)
-        plan.rates[:] = training["rates"]
-        plan.start, plan.first_epoch = training["done"], training["first_epoch"]
-        _append_history(plan, training["history"], training["done"])
-    except (KeyError, TypeError, OverflowError) as error:
-        raise files.FormatError(f"{path}: describes no training: {error}") from None
-    if training["stopped_by"]:
-        plan.stopped_by = training["stopped_by"]
-        plan.start = plan.epochs
-    plan.shuffle_seed = network.seeds[0] if plan.shuffle_seed is not None else None
-
-
-def _append_history(plan: Plan, lists: Mapping[str, Sequence[float | None]], done: int) -> None:
-    for epoch in range(done):
-        plan.history.append(
-            epoch,
-            {key: math.nan if values[epoch] is None else values[epoch]  # type: ignore[misc]
-             for key, values in lists.items()},
-        )  # fmt: skip
+def read_seeds(value: object) -> list[int]:
+    """Return what `draw_seeds` returned."""
+    seeds = [read_count("seeds", n, 2**32) for n in _read_list("seeds", value)]
+    if len(seeds) != 2:
+        raise ValueError(f"seeds: expected 2, got {len(seeds)}")
+    return seeds

@@ -182,6 +182,10 @@ class EarlyStopping(_Monitoring):
         self._waited += 1
         if self._waited < self.patience:
             return False
+        self._stop(epoch)
+        return True
+
+    def _stop(self, epoch: int) -> None:
         self.stopped_epoch = epoch
         best = (
             "never a number"
@@ -189,7 +193,6 @@ class EarlyStopping(_Monitoring):
             else (f"not better than {self.best:.6g} of epoch {self.best_epoch}")
         )
         self.reason = f"EarlyStopping: {self.monitor} was {best} for {self._waited} epochs"
-        return True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Give the network its best weights back."""
@@ -205,12 +208,15 @@ class EarlyStopping(_Monitoring):
     def get_state(self) -> State:
         """Return the best value and the time since, in plain numbers."""
         return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited,
-                "last_epoch": self._last_epoch}  # fmt: skip
+                "last_epoch": self._last_epoch, "stopped_epoch": self.stopped_epoch}  # fmt: skip
 
     def set_state(self, state: Mapping[str, Number]) -> None:
         """Take what `get_state` returned."""
         self.best, self.best_epoch = state["best"], _int(state["best_epoch"])
         self._waited, self._last_epoch = _int(state["waited"]) or 0, _int(state["last_epoch"])
+        stopped = _int(state["stopped_epoch"])
+        if stopped is not None:
+            self._stop(stopped)
 
     def get_arrays(self) -> list[Array]:
         """Return the best weights so far."""
@@ -308,11 +314,14 @@ class ReduceLROnPlateau(_Monitoring):
                 "cooling": self._cooling, "reductions": self.reductions}  # fmt: skip
 
     def set_state(self, state: Mapping[str, Number]) -> None:
-        """Take what `get_state` returned, and reduce the schedule's rates as often as it says."""
+        """Take what `get_state` returned, and reduce the schedule's rates as often as it says.
+
+        That is at most once for each epoch, whatever it says.
+        """
         self.best, self.best_epoch = state["best"], _int(state["best_epoch"])
         self._waited, self._cooling = _int(state["waited"]) or 0, _int(state["cooling"]) or 0
         self.reductions = _int(state["reductions"]) or 0
-        for _ in range(self.reductions):
+        for _ in range(min(self.reductions, 0 if self.rates is None else len(self.rates))):
             self._reduce(0)
 
 

@@ -21,9 +21,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nnc import _safetensors
-from nnc._safetensors import Array, FormatError, from_bytes, to_bytes
+from nnc._safetensors import MAX_TENSORS, Array, FormatError, from_bytes, to_bytes
 
 __all__ = [
+    "MAX_TENSORS",
     "PREVIOUS",
     "FormatError",
     "from_bytes",

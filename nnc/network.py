@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nnc import _core, _data, _fit, _state, files, losses, metrics, optimizers
+from nnc import _checkpoint, _core, _data, _fit, _state, files, losses, metrics, optimizers
 from nnc._arguments import Array, read_dtype, read_index, read_threads
 from nnc._data import Data
 from nnc._inspect import Inspection
@@ -183,14 +184,26 @@ class Network(Inspection):
     def engine(self) -> _core.Engine:
         """The engine below, which the first use builds."""
         if self._engine is None:
-            self._dtype = self.dtype
-            self._engine = self._new_engine()
-            self._params = _state.views(self.specs, self._engine)
-            initialize(self._params, self.specs, self._random)
-            for name, array in self._params.items():
+            engine = self._new_engine()
+            params = _state.views(self.specs, engine)
+            initialize(params, self.specs, self._random)
+            for name, array in params.items():
                 if name.startswith("variance"):
                     array[...] = 1
+            self._adopt(engine)
+        return self.build()
+
+    def build(self) -> _core.Engine:
+        """Return the engine, whose parameters are still 0 where it was not there before."""
+        if self._engine is None:
+            self._adopt(self._new_engine())
+        assert self._engine is not None
         return self._engine
+
+    def _adopt(self, engine: _core.Engine) -> None:
+        self._dtype = self.dtype
+        self._engine = engine
+        self._params = _state.views(self.specs, engine)
 
     def _new_engine(self) -> _core.Engine:
         loss = self.loss.engine_name or "sum_of_squares"  # the engine's part in a custom loss
@@ -281,7 +294,7 @@ class Network(Inspection):
         early_stopping: bool | EarlyStopping = False,
         max_time: float | None = None,
         checkpoint: Any = None,
-        checkpoint_every: int = 1,
+        checkpoint_every: int | None = None,
         verbose: int | str = "auto",
         n_threads: int | None = None,
     ) -> History:
@@ -322,10 +335,12 @@ class Network(Inspection):
         max_time : float, optional
             Seconds after which training ends with the step it is at.
         checkpoint : path, optional
-            A file that holds the whole state of the training: written every `checkpoint_every`
-            epochs; where it is there already, the training goes on from it.
-        checkpoint_every : int
-            See there.
+            A file that holds the whole state of the training, and is written on its way: see
+            docs/files.md. Where it is there already, the same call goes on from it, and returns at
+            once where that training was finished.
+        checkpoint_every : int, optional
+            Write it after so many epochs. By default after each, but so that writing takes no more
+            than a twentieth of the time. What came after the last one is done again.
         verbose : {"auto", 0, 1, 2}
             0: silent; 1: a bar; 2: a line per epoch; "auto": a bar where somebody can see it.
         n_threads : int, optional
@@ -376,8 +391,7 @@ class Network(Inspection):
         if max_time is not None:
             plan.deadline = started + read_number("max_time", max_time, POSITIVE)
         if checkpoint is not None:
-            every = read_index("checkpoint_every", checkpoint_every, 1)
-            _state.attach_checkpoint(self, plan, checkpoint, every)
+            _checkpoint.attach(plan, checkpoint, checkpoint_every)
         self.history = _fit.run(plan)
         return self.history
 
@@ -512,13 +526,15 @@ class Network(Inspection):
         """Write the network to a file: layers, loss, optimizer and its memory, and parameters.
 
         The file is the old one or the new one, whatever happens: see `nnc.files`. A loss that is a
-        function and a learning rate that is one are no data, and refused.
+        function, and a learning rate that is a function or a schedule, are no data, and refused.
         """
         files.write(path, *_state.pack(self), "network")
 
     @classmethod
     def load(cls, path: Any) -> Network:
         """Read what `save` wrote; nothing but data comes out of such a file.
+
+        Parameters that are not finite are data too, and loaded.
 
         Raises
         ------
@@ -527,21 +543,29 @@ class Network(Inspection):
         OSError
             It cannot be read.
         """
-        return _state.unpack(cls, *files.read(path, kind="network"))
+        tensors, config = files.read(path, kind="network")
+        return _state.unpack(cls, tensors, config, os.fsdecode(path))
 
     def copy(self) -> Network:
         """Return a network that is equal and shares nothing with this one."""
         return copy.deepcopy(self)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
-        """Return an equal network."""
-        return _state.unpack(
-            type(self), *_state.pack(self), loss=self.loss, optimizer=self._optimizer
-        )
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, with arrays instead of the engine.
 
-    def __reduce__(self) -> Any:
-        """Pickle as data; functions among loss and learning rate are pickled by reference."""
-        return _state.rebuild, (type(self), *_state.pack(self, plain=False))
+        What was not decided yet stays so: a network that was never used keeps its seed.
+        """
+        state = {key: value for key, value in self.__dict__.items() if key != "specs"}
+        built = None if self._engine is None else _state.take_out(self)
+        return state | {"_engine": None, "_params": {}, "_grads": None, "built": built}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what `__getstate__` returned."""
+        built = state["built"]
+        self.__dict__.update({key: value for key, value in state.items() if key != "built"})
+        self.specs = compile_layers(self.layers, self.input_shape)
+        if built is not None:
+            _state.put_in(self, *built)
 
     # --------------------------------------------------------------------------- helpers
 
