@@ -1,5 +1,7 @@
 """Fixtures: every kernel set this CPU runs, both dtypes, random networks."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,8 +14,23 @@ settings.register_profile(
 )
 settings.load_profile("nnc")
 
+
+def pytest_ignore_collect(collection_path, config):
+    """Import large outside programs only where the tests that need them are asked for."""
+    light = config.option.markexpr == "not peers"
+    return True if light and collection_path.name.endswith("_peers.py") else None
+
+
 ISAS = nnc.cpu_info()["available"]
 ISAS_WITH_FMA = [name for name in ISAS if name != "baseline"]
+
+
+@pytest.fixture(scope="session")
+def keras():
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+
+    return keras
 
 
 @pytest.fixture(params=ISAS, scope="module")

@@ -3,13 +3,13 @@
 import batches
 import numpy as np
 import pytest
+import torch
 from batches import CCE, MSE, engine, layers_of, problem, unpack
 
 import nnc
 from nnc import reference
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch")
 functional = torch.nn.functional
 
 THEIRS = {

@@ -6,14 +6,6 @@ import pytest
 from nnc.callbacks import CallbackList, EarlyStopping, ReduceLROnPlateau
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
-pytest.importorskip("jax")
-
-
-@pytest.fixture(scope="module")
-def keras():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KERAS_BACKEND", "jax")
-        return pytest.importorskip("keras")
 
 
 class Network:

@@ -151,7 +151,8 @@ def test_colours_can_be_seen_on_white_and_black(colour):
 
 @pytest.fixture
 def pyplot():
-    matplotlib = pytest.importorskip("matplotlib")
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -206,7 +207,6 @@ def test_missing_libraries_say_how_to_get_them(history, monkeypatch, module, cal
 
 
 def test_to_frame(history):
-    pytest.importorskip("pandas")
     history.append(7, {"loss": 0})
     frame = history.to_frame()
     assert list(frame) == list(history)

@@ -4,11 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn.metrics as theirs
 
 from nnc import metrics as ours
 
 pytestmark = pytest.mark.peers
-theirs = pytest.importorskip("sklearn.metrics")
 
 WEIGHTS = [False, True]
 PAIRS = [

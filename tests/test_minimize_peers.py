@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import optimize
 from test_minimize import DEEP, LINEAR, problem
 
 from nnc import _core
@@ -19,7 +20,6 @@ def logistic(params, X, Y, l2):
 
 
 def test_logistic_regression_ends_where_scipy_ends():
-    optimize = pytest.importorskip("scipy.optimize")
     layers = [(6, 2, "sigmoid", True)]
     params, X, Y = problem(layers, 300, classes=True)
     theirs = optimize.minimize(logistic, params, (X, Y, 0.01), "L-BFGS-B", jac=True,
@@ -45,7 +45,6 @@ def residuals(params, X, Y, l2):
 
 def test_marquardt_ends_at_a_minimum_of_scipys():
     """SciPy, started where ours ended, finds nothing lower nearby."""
-    optimize = pytest.importorskip("scipy.optimize")
     params, X, Y = problem(DEEP, 150)
     start = params.copy()
     ours = _core.minimize(params, X, Y, DEEP, "sum_of_squares", "levenberg_marquardt", 500,
@@ -59,7 +58,6 @@ def test_marquardt_ends_at_a_minimum_of_scipys():
 
 
 def test_linear_networks_need_as_few_evaluations_as_scipy():
-    optimize = pytest.importorskip("scipy.optimize")
     params, X, Y = problem(LINEAR, 300)
 
     def squares(params):

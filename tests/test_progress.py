@@ -343,7 +343,6 @@ def test_tqdm_is_used_where_it_is(monkeypatch):
 
 
 def test_with_the_real_tqdm():
-    pytest.importorskip("tqdm")
     stream, clock = Terminal(), Clock()
     with Progress(100, 1, stream=stream, clock=clock) as progress:
         train(progress, clock, 40)

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from torch.optim import lr_scheduler as schedulers
 
 from nnc.schedules import (
     Cosine,
@@ -16,8 +18,6 @@ from nnc.schedules import (
 )
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch")
-schedulers = pytest.importorskip("torch.optim.lr_scheduler")
 
 
 def optimizer(initial):

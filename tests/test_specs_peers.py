@@ -1,7 +1,5 @@
 """Defaults and initial values are those of Keras; the differences are the ones that docs name."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -12,12 +10,9 @@ pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 N_OUT, N_IN = 400, 250
 
 
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    module = pytest.importorskip("keras")
-    module.utils.set_random_seed(1)
-    return module
+@pytest.fixture(autouse=True)
+def same_numbers(keras):
+    keras.utils.set_random_seed(1)
 
 
 def test_defaults_of_layers(keras):
