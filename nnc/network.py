@@ -510,7 +510,8 @@ class Network(Inspection):
         """Write the network to a file: layers, loss, optimizer and its memory, and parameters.
 
         The file is the old one or the new one, whatever happens: see `nnc.files`. A loss that is a
-        function, and a learning rate that is a function or a schedule, are no data, and refused.
+        function, and a learning rate that is one and no schedule, are no data, and refused. A
+        network that was never used gets its initial parameters now.
         """
         files.write(path, *_state.pack(self), "network")
 
