@@ -135,7 +135,7 @@ def put_in(network: Network, tensors: Tensors, steps: int) -> None:
             raise ValueError(f"{name}: expected {network.dtype}, got {array.dtype}")
     if state is None and (steps or average is not None):
         raise ValueError("expected a tensor optimizer.state, got none")
-    engine = network.build()
+    engine = network.blank_engine()
     if state is None:
         engine.forget()
     elif isinstance(network.optimizer, optimizers.Minimizer):
@@ -144,6 +144,7 @@ def put_in(network: Network, tensors: Tensors, steps: int) -> None:
         engine.resume(network.optimizer.engine_name, state, steps, average)
     for name, view in views(network.specs, engine).items():
         view[...] = rest[name]
+    network.adopt(engine)
 
 
 def shapes(specs: Sequence[LayerSpec]) -> dict[str, tuple[int, int]]:

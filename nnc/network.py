@@ -190,17 +190,16 @@ class Network(Inspection):
             for name, array in params.items():
                 if name.startswith("variance"):
                     array[...] = 1
-            self._adopt(engine)
-        return self.build()
-
-    def build(self) -> _core.Engine:
-        """Return the engine, whose parameters are still 0 where it was not there before."""
-        if self._engine is None:
-            self._adopt(self._new_engine())
+            self.adopt(engine)
         assert self._engine is not None
         return self._engine
 
-    def _adopt(self, engine: _core.Engine) -> None:
+    def blank_engine(self) -> _core.Engine:
+        """Return the engine; where there is none, a new one of zeros, not yet the network's."""
+        return self._new_engine() if self._engine is None else self._engine
+
+    def adopt(self, engine: _core.Engine) -> None:
+        """Make an engine that of the network, whose dtype it decides."""
         self._dtype = self.dtype
         self._engine = engine
         self._params = _state.views(self.specs, engine)
