@@ -368,6 +368,8 @@ def test_files_that_are_no_checkpoints(path):
         call(path.parent)
     with pytest.raises(ValueError, match="checkpoint_every"):
         call(path, checkpoint_every=0)
+    with pytest.raises(TypeError, match="checkpoint: expected a path, got 3"):
+        call(3)
     with pytest.raises(ValueError, match="lbfgs cannot go on"):
         call(path, optimizer=nnc.LBFGS(), batch_size=None)
     call(None).save(path)
@@ -412,6 +414,11 @@ def test_the_state_of_callbacks_is_numbers(path):
     again = Good()
     call(path, callbacks=again)
     assert again.count == 103
+
+
+def test_no_epochs(path):
+    assert call(path, epochs=0).history.epoch == []
+    assert not path.exists()
 
 
 # ------------------------------------------------------------------------------------ writing
