@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from nnc.layers import Dense, LayerSpec
 
 if TYPE_CHECKING:
     from nnc.network import Network
+
+N = TypeVar("N", bound="Network")
 
 Tensors = dict[str, Array]
 Config = dict[str, Any]
@@ -199,7 +201,7 @@ _KEYS = {
 }  # fmt: skip
 
 
-def unpack(cls: type[Network], tensors: Tensors, config: Config, name: str) -> Network:
+def unpack(cls: type[N], tensors: Tensors, config: Config, name: str) -> N:
     """Return the network that `pack` took apart; FormatError for anything that is not one.
 
     `name` is what messages call the source.

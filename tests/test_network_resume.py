@@ -119,12 +119,12 @@ def test_max_time(name, every, unbroken, path):
 def test_kills(tmp_path):
     """20 times SIGKILL, at random times, of 5 trainings."""
     for i, name in enumerate(["tutorial", "everything", "function_rate", "full_batch", "stopping"]):
-        assert kill(name, tmp_path / name, 4, random.Random(i)) <= 4 * trainings.EPOCHS * 25
+        assert kill(name, tmp_path / name, 4, random.Random(i)) <= 4 * trainings.EPOCHS * 8
 
 
 def kill(name, path, kills, source):
     """Kill a training again and again, and go on; return how many epochs were done before."""
-    options = {"epochs": trainings.EPOCHS * 25, "extra": nothing}
+    options = {"epochs": trainings.EPOCHS * 8, "extra": nothing}
     expected = trainings.run(name, **options)
     began = time.monotonic()
     with_checkpoint = options | {"checkpoint_every": 1}
