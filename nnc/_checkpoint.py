@@ -43,6 +43,8 @@ def attach(plan: Plan, path: Any, every: Any) -> None:
             f"checkpoint: {optimizer.kind} cannot go on from the middle; leave it out, and save "
             "the network afterwards"
         )
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"checkpoint: expected a path, got {path!r}")
     place = os.fsdecode(path)
     folder = os.path.dirname(os.path.realpath(place))
     if os.path.isdir(place):

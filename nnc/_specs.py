@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TypeVar, 
 
 import numpy as np
 
+from nnc import schedules
 from nnc._arguments import read_index
 from nnc._optional import unknown_name
 
@@ -93,6 +94,7 @@ class Spec:
 
 
 S = TypeVar("S", bound=Spec)
+T = TypeVar("T")
 
 
 class Limits(NamedTuple):
@@ -198,10 +200,14 @@ def to_config(spec: Spec, *, name_functions: bool = False) -> dict[str, Any]:
 
     Functions are refused; with `name_functions` their names stand for them, for comparisons.
     """
-    config: dict[str, Any] = {"kind": spec.kind}
-    for field in dataclasses.fields(spec):
-        where = f"{type(spec).__name__}({field.name})"
-        config[field.name] = _plain(where, getattr(spec, field.name), name_functions)
+    return _fields_of(spec, spec.kind, name_functions)
+
+
+def _fields_of(value: Any, kind: str, name_functions: bool) -> dict[str, Any]:
+    config: dict[str, Any] = {"kind": kind}
+    for field in dataclasses.fields(value):
+        where = f"{type(value).__name__}({field.name})"
+        config[field.name] = _plain(where, getattr(value, field.name), name_functions)
     return config
 
 
@@ -212,6 +218,9 @@ def _plain(where: str, value: object, name_functions: bool) -> Any:
         return to_config(value, name_functions=name_functions)
     if isinstance(value, tuple):
         return [_plain(where, item, name_functions) for item in value]
+    for kind, cls in schedules.KINDS.items():
+        if type(value) is cls:
+            return _fields_of(value, kind, name_functions)
     if name_functions and callable(value):
         return f"function {getattr(value, '__qualname__', type(value).__qualname__)}"
     raise TypeError(
@@ -223,9 +232,9 @@ def _plain(where: str, value: object, name_functions: bool) -> Any:
 def from_config(
     name: str,
     config: object,
-    kinds: Mapping[str, type[S]],
+    kinds: Mapping[str, type[T]],
     nested: Mapping[str, Mapping[str, type[Any]]] | None = None,
-) -> S:
+) -> T:
     """Return the spec of a dict that `to_config` made; unknown kinds and keys are refused.
 
     Keys may be missing where the spec has a default. `nested` names the fields that are specs
@@ -238,7 +247,7 @@ def from_config(
     kind = config["kind"]
     if not isinstance(kind, str) or kind not in kinds:
         refuse_name(f"{name}['kind']", kind, kinds)
-    fields = {field.name: field for field in dataclasses.fields(kinds[kind])}
+    fields = {field.name: field for field in dataclasses.fields(kinds[kind])}  # type: ignore[arg-type]
     for key in config:
         if key != "kind" and key not in fields:
             refuse_name(f"{name}: key of {kind}", str(key), fields)
@@ -255,7 +264,7 @@ def from_config(
         if key == "kind":
             continue
         if nested and key in nested and isinstance(value, Mapping):
-            value = from_config(f"{name}['{key}']", value, nested[key])
+            value = from_config(f"{name}['{key}']", value, nested[key], nested)
         elif value is not None and not isinstance(value, bool | int | float | str | list | tuple):
             raise TypeError(f"{name}['{key}']: expected plain data, got {type(value).__name__}")
         values[key] = value

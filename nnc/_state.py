@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from nnc.layers import Dense, LayerSpec
 
 if TYPE_CHECKING:
     from nnc.network import Network
+
+N = TypeVar("N", bound="Network")
 
 Tensors = dict[str, Array]
 Config = dict[str, Any]
@@ -135,7 +137,7 @@ def put_in(network: Network, tensors: Tensors, steps: int) -> None:
             raise ValueError(f"{name}: expected {network.dtype}, got {array.dtype}")
     if state is None and (steps or average is not None):
         raise ValueError("expected a tensor optimizer.state, got none")
-    engine = network.build()
+    engine = network.blank_engine()
     if state is None:
         engine.forget()
     elif isinstance(network.optimizer, optimizers.Minimizer):
@@ -144,6 +146,7 @@ def put_in(network: Network, tensors: Tensors, steps: int) -> None:
         engine.resume(network.optimizer.engine_name, state, steps, average)
     for name, view in views(network.specs, engine).items():
         view[...] = rest[name]
+    network.adopt(engine)
 
 
 def shapes(specs: Sequence[LayerSpec]) -> dict[str, tuple[int, int]]:
@@ -198,7 +201,7 @@ _KEYS = {
 }  # fmt: skip
 
 
-def unpack(cls: type[Network], tensors: Tensors, config: Config, name: str) -> Network:
+def unpack(cls: type[N], tensors: Tensors, config: Config, name: str) -> N:
     """Return the network that `pack` took apart; FormatError for anything that is not one.
 
     `name` is what messages call the source.

@@ -6,9 +6,7 @@ belongs together, and hands arrays over.
 
 from __future__ import annotations
 
-import copy
 import math
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nnc import _checkpoint, _core, _data, _fit, _state, files, losses, metrics, optimizers
+from nnc import _checkpoint, _core, _data, _fit, _state, losses, metrics, optimizers
 from nnc._arguments import Array, read_dtype, read_index, read_threads
 from nnc._data import Data
 from nnc._inspect import Inspection
 from nnc._specs import FRACTION, POSITIVE, read_number
+from nnc._storage import Storage
 from nnc.callbacks import EarlyStopping
 from nnc.history import History
 from nnc.initializers import read_random
@@ -38,7 +37,7 @@ from nnc.metrics import Metric
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
-class Network(Inspection):
+class Network(Inspection, Storage):
     """A feed-forward network.
 
     Parameters
@@ -190,17 +189,16 @@ class Network(Inspection):
             for name, array in params.items():
                 if name.startswith("variance"):
                     array[...] = 1
-            self._adopt(engine)
-        return self.build()
-
-    def build(self) -> _core.Engine:
-        """Return the engine, whose parameters are still 0 where it was not there before."""
-        if self._engine is None:
-            self._adopt(self._new_engine())
+            self.adopt(engine)
         assert self._engine is not None
         return self._engine
 
-    def _adopt(self, engine: _core.Engine) -> None:
+    def blank_engine(self) -> _core.Engine:
+        """Return the engine; where there is none, a new one of zeros, not yet the network's."""
+        return self._new_engine() if self._engine is None else self._engine
+
+    def adopt(self, engine: _core.Engine) -> None:
+        """Make an engine that of the network, whose dtype it decides."""
         self._dtype = self.dtype
         self._engine = engine
         self._params = _state.views(self.specs, engine)
@@ -519,53 +517,6 @@ class Network(Inspection):
             )
             for metric in wanted
         }
-
-    # ----------------------------------------------------------------------------- files
-
-    def save(self, path: Any) -> None:
-        """Write the network to a file: layers, loss, optimizer and its memory, and parameters.
-
-        The file is the old one or the new one, whatever happens: see `nnc.files`. A loss that is a
-        function, and a learning rate that is a function or a schedule, are no data, and refused.
-        """
-        files.write(path, *_state.pack(self), "network")
-
-    @classmethod
-    def load(cls, path: Any) -> Network:
-        """Read what `save` wrote; nothing but data comes out of such a file.
-
-        Parameters that are not finite are data too, and loaded.
-
-        Raises
-        ------
-        FormatError
-            A ValueError: the file is damaged, or not one of these.
-        OSError
-            It cannot be read.
-        """
-        tensors, config = files.read(path, kind="network")
-        return _state.unpack(cls, tensors, config, os.fsdecode(path))
-
-    def copy(self) -> Network:
-        """Return a network that is equal and shares nothing with this one."""
-        return copy.deepcopy(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes, with arrays instead of the engine.
-
-        What was not decided yet stays so: a network that was never used keeps its seed.
-        """
-        state = {key: value for key, value in self.__dict__.items() if key != "specs"}
-        built = None if self._engine is None else _state.take_out(self)
-        return state | {"_engine": None, "_params": {}, "_grads": None, "built": built}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what `__getstate__` returned."""
-        built = state["built"]
-        self.__dict__.update({key: value for key, value in state.items() if key != "built"})
-        self.specs = compile_layers(self.layers, self.input_shape)
-        if built is not None:
-            _state.put_in(self, *built)
 
     # --------------------------------------------------------------------------- helpers
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, fields
 from typing import Any, ClassVar, TypeAlias
 
-from nnc import _specs
+from nnc import _specs, schedules
 
 # A number, or what gives one for each epoch: a schedule, or any function of the epoch.
 Rate: TypeAlias = float | Callable[..., Any]
@@ -432,11 +432,13 @@ def to_config(optimizer: Optimizer) -> dict[str, Any]:
     Raises
     ------
     TypeError
-        Where its learning rate is a schedule or a function, which are not data.
+        Where its learning rate is a function, which is not data. The schedules of
+        `nnc.schedules` are.
     """
     return _specs.to_config(optimizer)
 
 
 def from_config(config: Mapping[str, Any]) -> Optimizer:
     """Return the optimizer of a dict that `to_config` made; surplus keys are refused."""
-    return _specs.from_config("optimizer", config, KINDS)
+    nested = dict.fromkeys(("learning_rate", "schedule"), schedules.KINDS)
+    return _specs.from_config("optimizer", config, KINDS, nested)

@@ -59,6 +59,12 @@ def _check(
         raise ValueError(f"{name}: expected a finite number {limits}, got {value!r}")
 
 
+def _check_flag(name: str, value: object) -> None:
+    """Raise unless `value` is a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+
+
 @dataclass(frozen=True)
 class Constant:
     """The same rate always.
@@ -107,6 +113,7 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        _check_flag("per_step", self.per_step)
         _check("initial", self.initial, 0, above=True)
         _check("factor", self.factor, 0, above=True)
         _check("every", self.every, 0, above=True)
@@ -137,6 +144,7 @@ class ExponentialDecay:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        _check_flag("per_step", self.per_step)
         _check("initial", self.initial, 0, above=True)
         _check("factor", self.factor, 0, above=True)
 
@@ -169,6 +177,7 @@ class InverseScaling:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        _check_flag("per_step", self.per_step)
         _check("initial", self.initial, 0, above=True)
         _check("power", self.power, 0)
 
@@ -208,6 +217,7 @@ class Cosine:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        _check_flag("per_step", self.per_step)
         _check("initial", self.initial, 0, above=True)
         if self.period is not None:
             _check("period", self.period, 0, above=True)
@@ -259,6 +269,7 @@ class Warmup:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        _check_flag("per_step", self.per_step)
         if not callable(self.schedule):
             _check("schedule", self.schedule, 0, above=True)
         _check("epochs", self.epochs, 0, above=True)
@@ -358,6 +369,18 @@ class OneCycle:
 def _between(start: float, end: float, part: float) -> float:
     """Return the value of half a cosine from start to end."""
     return float(end + (start - end) / 2 * (1 + math.cos(math.pi * part)))
+
+
+# What files call those that are data.
+KINDS: dict[str, type[Any]] = {
+    "constant": Constant,
+    "step_decay": StepDecay,
+    "exponential_decay": ExponentialDecay,
+    "inverse_scaling": InverseScaling,
+    "cosine": Cosine,
+    "warmup": Warmup,
+    "one_cycle": OneCycle,
+}
 
 
 def rates(
