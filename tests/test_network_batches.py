@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from plain_training import RATE, Plain, binary, make, same_bits, same_params, several
+from plain_training import RATE, Plain, binary, make, same_bits, same_params
 
 import nnc
 from nnc import Dense, Network
