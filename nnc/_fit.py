@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_in_training: set[int] = set()  # the id of each network that is being trained
+_lock = threading.Lock()
+
+
 def alone(
     method: Callable[Concatenate[Network, P], R],
 ) -> Callable[Concatenate[Network, P], R]:
@@ -37,15 +42,17 @@ def alone(
 
     @functools.wraps(method)
     def guarded(network: Network, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if not network.training.acquire(blocking=False):
-            raise RuntimeError(
-                f"{method.__name__}: another thread, or the training whose callback this is, "
-                "trains this network: train a copy()"
-            )
+        with _lock:
+            if id(network) in _in_training:
+                raise RuntimeError(
+                    f"{method.__name__}: another thread, or the training whose callback this is, "
+                    "trains this network: train a copy()"
+                )
+            _in_training.add(id(network))
         try:
             return method(network, *args, **kwargs)
         finally:
-            network.training.release()
+            _in_training.discard(id(network))
 
     return guarded
 

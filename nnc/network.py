@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -122,7 +121,6 @@ class Network(Inspection):
         self.epochs_trained = 0
         self.history: History | None = None
         self.seeds = _state.draw_seeds(self._random)
-        self.training = threading.Lock()  # held by the thread that trains
 
     @classmethod
     def from_architecture(
