@@ -448,7 +448,7 @@ BAD_DATA = {
         lambda: make(optimizer="rprop"),
         X,
         y,
-        {},
+        {"batch_size": 32},
         "batch_size: rprop needs all samples in a step: pass batch_size=None",
     ),
     "pair": (

@@ -313,7 +313,7 @@ def test_divergence_says_what_happened_and_training_can_go_on(data):
     assert error.epoch == len(losses) > 0
     assert error.cost_history == losses
     assert all(map(math.isfinite, losses))
-    assert f"not finite in epoch {len(losses)}; " in str(error)
+    assert f" in epoch {len(losses)}" in str(error)
     assert f"the last finite loss was {losses[-1]:.6g}; " in str(error)
     assert "try a learning_rate below 10, clip_norm=1.0, or scale X" in str(error)
     # the parameters are those at the start of the last epoch with a finite loss
@@ -342,7 +342,7 @@ def test_divergence_beside_callbacks_is_the_same():
 def test_divergence_in_the_first_epoch():
     network = Network([Dense(3), Dense(1)], 2, seed=1, dtype="f8", optimizer=nnc.SGD(1e300))
     before = network.copy()
-    with pytest.raises(DivergenceError, match="in epoch 0; no epoch had a finite loss"):
+    with pytest.raises(DivergenceError, match="in epoch 0.*; no epoch had a finite loss"):
         network.fit(X, y, epochs=3, batch_size=10)
     same_bits(network, before)
     assert network.epochs_trained == 0
