@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -21,10 +23,40 @@ from nnc.history import History
 from nnc.losses import Custom
 from nnc.metrics import Metric
 from nnc.optimizers import Gradient, Minimizer
-from nnc.progress import Progress
+from nnc.progress import Progress, read_verbose
 
 if TYPE_CHECKING:
     from nnc.network import Network
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+_in_training: set[int] = set()  # the id of each network that is being trained
+_lock = threading.Lock()
+
+
+def alone(
+    method: Callable[Concatenate[Network, P], R],
+) -> Callable[Concatenate[Network, P], R]:
+    """Make a method refuse to begin while the network is being trained."""
+
+    @functools.wraps(method)
+    def guarded(network: Network, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with _lock:
+            if id(network) in _in_training:
+                raise RuntimeError(
+                    f"{method.__name__}: another thread, or the training whose callback this is, "
+                    "trains this network: train a copy()"
+                )
+            _in_training.add(id(network))
+        try:
+            return method(network, *args, **kwargs)
+        finally:
+            _in_training.discard(id(network))
+
+    return guarded
 
 
 class Batches:
@@ -41,7 +73,7 @@ class Batches:
         if batch is None:
             raise ValueError("X: expected batches (X, y), got none")
         self._begun = batch, iterator
-        return network.read_batch(batch, 0)
+        return _read_batch(network, batch, 0)
 
     def steps(self) -> int:
         """Return their number where it is known, else 1."""
@@ -63,14 +95,35 @@ def read_batches(X: Any, y: Any) -> Batches | None:
         raise ValueError("y: expected labels, got None: pass y, or an iterable of batches as X")
     if not isinstance(X, Iterable):
         raise TypeError(f"X: expected an array or an iterable of batches, got {X!r}")
+    if isinstance(X, Sequence) and len(X) and np.ndim(_first_of(X[0])) == 0:
+        raise ValueError("y: expected labels, got None: pass y, or an iterable of batches as X")
     return Batches(X)
+
+
+def _first_of(batch: Any) -> Any:
+    return batch[0] if isinstance(batch, tuple | list) and batch else batch
+
+
+def _read_batch(network: Network, batch: Any, place: int) -> Data:
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        raise TypeError(
+            f"X: expected batches (X, y) or (X, y, sample_weight), got {type(batch).__name__} as "
+            f"batch {place}: pass arrays as fit(X, y)"
+        )
+    names = (f"X[{place}][0]", f"X[{place}][1]", f"X[{place}][2]")
+    data = network.read_data(names, batch[0], batch[1], batch[2] if len(batch) == 3 else None)
+    if len(data.X) == 0:
+        raise ValueError(f"{names[0]}: expected at least one sample, got none: leave it out")
+    return data
 
 
 def refuse_beside_batches(asked: Mapping[str, Any]) -> None:
     """Raise for arguments that need all samples at once."""
     for name, value in asked.items():
         if value is not None:
-            raise ValueError(f"{name}: leave it out beside an iterable of batches")
+            raise ValueError(
+                f"{name}: leave it out beside an iterable of batches, whose samples are not known"
+            )
 
 
 @dataclass
@@ -118,12 +171,13 @@ def make_plan(
     early_stopping: bool | EarlyStopping = False,
     verbose: int | str = 0,
     n_threads: Any = 1,
+    deadline: float = math.inf,
     batches: Batches | None = None,
 ) -> Plan:
     """Check the arguments of `Network.fit`, and let its callbacks begin."""
     m = len(data.X)
     if m == 0:
-        raise ValueError("X: expected at least one sample, got none")
+        raise ValueError("X: expected at least one sample, got none: pass a row for each")
     n_epochs = read_index("epochs", epochs, 0)
     optimizer = network.optimizer
     if batch_size == "auto":
@@ -142,14 +196,16 @@ def make_plan(
     steps = -(-m // size) if batches is None else batches.steps()
     rates = schedules.rates(getattr(optimizer, "learning_rate", 1.0), n_epochs, steps)
     found = _metrics.resolve(metrics)
+    _try_metrics(network, data, found)
     watchers = CallbackList(callbacks, network, rates)
-    if early_stopping:
-        stopper = EarlyStopping() if early_stopping is True else early_stopping
+    stopper = _read_early_stopping(early_stopping, validation)
+    if stopper is not None:
         watchers = CallbackList([*watchers.callbacks, stopper], network, rates)
-    keys = ["loss", *(["accuracy"] if network.classifies else []), *(m.name for m in found)]
+    keys = ["loss", *(["accuracy"] if network.loss.has_accuracy else []), *(m.name for m in found)]
     keys += [f"val_{key}" for key in keys] if validation else []
-    watchers.check(keys, found)
+    watchers.check(list(dict.fromkeys(keys)), found)
     threads = read_threads(n_threads)
+    read_verbose(verbose)
     history = History({"epochs": n_epochs, "batch_size": size, "optimizer": repr(optimizer)})
     watchers.on_train_begin()
     return Plan(
@@ -166,8 +222,38 @@ def make_plan(
         history=history,
         rates=rates,
         verbose=verbose,
+        deadline=deadline,
         batches=batches,
     )
+
+
+def _read_early_stopping(
+    early_stopping: bool | EarlyStopping, validation: Data | None
+) -> EarlyStopping | None:
+    if isinstance(early_stopping, EarlyStopping):
+        return early_stopping
+    if not isinstance(early_stopping, bool | np.bool_):
+        raise TypeError(
+            f"early_stopping: expected True, False or EarlyStopping(...), got {early_stopping!r}"
+        )
+    if early_stopping and validation is None:
+        raise ValueError(
+            "early_stopping: True watches val_loss, and there is no validation data: pass X_val "
+            "and y_val, or validation_split"
+        )
+    return EarlyStopping() if early_stopping else None
+
+
+def _try_metrics(network: Network, data: Data, found: Sequence[Metric]) -> None:
+    """Raise before training where a metric of ours is not made for such labels and outputs."""
+    ours = [metric for metric in found if _module_of(metric.function) == _metrics.__name__]
+    if ours:
+        outputs = np.full((len(data.X), network.n_outputs), 1 / network.n_outputs)
+        network.score(ours, data, outputs)
+
+
+def _module_of(function: Any) -> Any:
+    return getattr(getattr(function, "func", function), "__module__", None)
 
 
 def run(plan: Plan) -> History:
@@ -192,7 +278,7 @@ def run(plan: Plan) -> History:
 
 
 def _train(plan: Plan, progress: Progress) -> None:
-    network, history = plan.network, plan.history
+    network, data = plan.network, plan.data
 
     def tick(epoch: int, loss: float) -> bool:
         progress(plan.start + epoch, loss)
@@ -200,18 +286,17 @@ def _train(plan: Plan, progress: Progress) -> None:
 
     def at_epoch(epoch: int, loss: float, accuracy: float) -> bool:
         epoch += plan.start
+        network.epochs_trained += 1
         stop = end_epoch(plan, progress, epoch, logs_of(plan, epoch, loss, accuracy))
+        stop = stop or _too_late(plan)
         if not stop and epoch + 1 < plan.epochs:
             plan.callbacks.on_epoch_begin(epoch + 1)
-        return stop or _too_late(plan)
+        return stop
 
     if plan.start < plan.epochs:
         plan.callbacks.on_epoch_begin(plan.start)
-    data = plan.data
-    seen = len(history.epoch)
-    losses, accuracies = _diverging(
-        plan,
-        lambda: network.engine.fit(
+    try:
+        losses, accuracies = network.engine.fit(
             data.X,
             data.Y,
             plan.epochs - plan.start,
@@ -225,57 +310,84 @@ def _train(plan: Plan, progress: Progress) -> None:
             callback=at_epoch if plan.watches else None,
             progress=tick,
             **network.engine_options(data),
-        ),
-    )
+        )
+    except BaseException as error:
+        if _is_divergence(error) or not plan.watches:
+            _record(plan, *error.__dict__.pop("histories", (np.empty(0), np.empty(0))))
+        if not _is_divergence(error):
+            raise
+        # its parameters are those at the start of the last epoch recorded
+        network.epochs_trained = plan.first_epoch + max(len(plan.history.epoch) - 1, 0)
+        raise divergence(network, plan.history, str(error)) from None
     if not plan.watches:
-        for i, (loss, accuracy) in enumerate(
-            zip(losses.tolist(), accuracies.tolist(), strict=True), plan.start
-        ):
-            history.append(i, logs_of(plan, i, loss, accuracy))
-        network.epochs_trained += len(losses)
-    if len(history.epoch) - seen < plan.epochs - plan.start and time.monotonic() >= plan.deadline:
+        _record(plan, losses, accuracies)
+        if len(losses):
+            progress(len(plan.history.epoch), losses[-1])
+    if len(plan.history.epoch) < plan.epochs and time.monotonic() >= plan.deadline:
         plan.stopped_by = plan.stopped_by or "max_time"
+
+
+def _record(plan: Plan, losses: Array, accuracies: Array) -> None:
+    """Add the epochs that the engine knows of and the history lacks."""
+    for i in range(len(plan.history.epoch) - plan.start, len(losses)):
+        epoch, logs = plan.start + i, {"loss": float(losses[i])}
+        if plan.network.loss.has_accuracy:
+            logs["accuracy"] = float(accuracies[i])
+        plan.history.append(epoch, logs | _rate(plan, epoch))
+        plan.network.epochs_trained += 1
 
 
 def _train_on_batches(plan: Plan, progress: Progress) -> None:
     """Each batch is a call of the engine's fit, with one step."""
     network = plan.network
     assert plan.batches is not None
+    block = network.engine.params
+    starts = [block.copy()]  # of this epoch, and before it that of the last one
     for epoch in range(plan.epochs):
         plan.callbacks.on_epoch_begin(epoch)
         means, weights = [], []
         for i, batch in enumerate(plan.batches):
-            data = network.read_batch(batch, i)
-            rate = plan.rates[epoch, min(i, plan.rates.shape[1] - 1)]
-            plan.outputs = None
-            if plan.metrics:
-                plan.outputs = np.empty((len(data.X), network.n_outputs), network.dtype)
-            losses, accuracies = _diverging(
-                plan, functools.partial(_fit_batch, plan, data, np.array([[rate]]))
-            )
-            means.append([losses[0], accuracies[0], *_metrics_of(plan, data)])
-            weights.append(len(data.X) if data.weights is None else float(data.weights.sum()))
-            progress(epoch, losses[0])
             if _too_late(plan):
-                break
+                plan.stopped_by = "max_time"
+                return
+            data = _read_batch(network, batch, i)
+            try:
+                means.append(_fit_batch(plan, data, _rate_of(plan, epoch, i)))
+            except FloatingPointError as error:
+                if not _is_divergence(error):
+                    raise
+                block[:] = starts[0]
+                network.epochs_trained = plan.first_epoch + max(epoch - 1, 0)
+                raise divergence(network, plan.history, str(error), batch=i) from None
+            weights.append(len(data.X) if data.weights is None else float(data.weights.sum()))
+            progress(epoch, means[-1][0])
         if not means:
             raise ValueError(f"X: has no batches for epoch {epoch}: pass a list, not a generator")
+        network.epochs_trained += 1
         loss, accuracy, *rest = np.average(means, axis=0, weights=weights).tolist()
         plan.outputs = None
         logs = logs_of(plan, epoch, loss, accuracy)
         logs |= dict(zip((metric.name for metric in plan.metrics), rest, strict=True))
+        starts = [starts[-1], block.copy()]
         if end_epoch(plan, progress, epoch, logs):
             return
-        if _too_late(plan):
-            plan.stopped_by = "max_time"
-            return
 
 
-def _fit_batch(plan: Plan, data: Data, rates: Array) -> tuple[Array, Array]:
-    return plan.network.engine.fit(
-        data.X, data.Y, 1, max(len(data.X), 1), n_threads=plan.n_threads, weights=data.weights,
-        rates=rates, outputs=plan.outputs, **plan.network.engine_options(data),
+def _rate_of(plan: Plan, epoch: int, step: int) -> float:
+    """Return the learning rate; an iterable may have more batches than it told."""
+    return float(plan.rates[epoch, min(step, plan.rates.shape[1] - 1)])
+
+
+def _fit_batch(plan: Plan, data: Data, rate: float) -> list[float]:
+    """Take a step; return the loss before it, the accuracy, and the metrics."""
+    network = plan.network
+    if plan.metrics:
+        plan.outputs = np.empty((len(data.X), network.n_outputs), network.dtype)
+    losses, accuracies = network.engine.fit(
+        data.X, data.Y, 1, len(data.X), n_threads=plan.n_threads, weights=data.weights,
+        rates=np.array([[rate]]), outputs=plan.outputs, **network.engine_options(data),
     )  # fmt: skip
+    return [losses[0], accuracies[0], *_metrics_of(plan, data)]
 
 
 def _metrics_of(plan: Plan, data: Data) -> list[float]:
@@ -287,7 +399,6 @@ def _metrics_of(plan: Plan, data: Data) -> list[float]:
 def end_epoch(plan: Plan, progress: Progress, epoch: int, logs: dict[str, float]) -> bool:
     """Record an epoch and tell everybody; whether somebody wants to stop."""
     plan.history.append(epoch, logs)
-    plan.network.epochs_trained += 1
     stop = plan.callbacks.on_epoch_end(epoch, logs)
     progress.epoch_end(epoch, logs)
     if plan.save is not None:
@@ -299,17 +410,22 @@ def _too_late(plan: Plan) -> bool:
     return time.monotonic() >= plan.deadline
 
 
-def _diverging(plan: Plan, train: Callable[[], tuple[Array, Array]]) -> tuple[Array, Array]:
-    """Train; an error of the engine's becomes one that says where and what to do."""
-    history = plan.history
-    try:
-        return train()
-    except FloatingPointError as error:
-        raise divergence(plan.network, str(error), history) from None
+_DIVERGED = re.compile(r"fit: training diverged: (.*) in epoch \d+(?:, batch (\d+))?;")
 
 
-def divergence(network: Network, text: str, history: History) -> DivergenceError:
-    """Return the exception for a training that lost its finite loss."""
+def _is_divergence(error: BaseException) -> bool:
+    """Whether it is the engine's own, and not of a callback."""
+    return isinstance(error, FloatingPointError) and _DIVERGED.match(str(error)) is not None
+
+
+def divergence(
+    network: Network, history: History, text: str, batch: int | None = None
+) -> DivergenceError:
+    """Return the exception for a training that lost its finite loss; text is the engine's."""
+    found = _DIVERGED.match(text)
+    what, engines_batch = found.groups() if found else (text, None)
+    where = engines_batch if batch is None else batch
+    batch_text = "" if where is None else f", batch {where}"
     losses = history["loss"] if "loss" in history else []
     last = f"the last finite loss was {losses[-1]:.6g}" if losses else "no epoch had a finite loss"
     optimizer = network.optimizer
@@ -318,10 +434,9 @@ def divergence(network: Network, text: str, history: History) -> DivergenceError
         remedy = (
             f"try a learning_rate below {optimizer.learning_rate:g}, clip_norm=1.0, or {remedy}"
         )
-    where = text.removeprefix("fit: training diverged: ").partition(";")[0]
     error = DivergenceError(
-        f"training diverged: {where}; {last}; the network holds the last finite parameters; "
-        f"{remedy}"
+        f"training diverged: {what} in epoch {len(losses)}{batch_text}; {last}; the network holds "
+        f"the last finite parameters; {remedy}"
     )
     error.epoch = len(losses)
     error.params_values = {name: array.copy() for name, array in network.params.items()}
@@ -330,17 +445,22 @@ def divergence(network: Network, text: str, history: History) -> DivergenceError
     return error
 
 
+def _rate(plan: Plan, epoch: int) -> dict[str, float]:
+    """Return the last learning rate of an epoch, where it follows a schedule."""
+    if not callable(getattr(plan.network.optimizer, "learning_rate", None)):
+        return {}
+    return {"learning_rate": float(plan.rates[epoch, -1])}
+
+
 def logs_of(plan: Plan, epoch: int, loss: float, accuracy: float) -> dict[str, float]:
     """Return what an epoch gave: its own means, and those on the validation data after it."""
     network = plan.network
     logs = {"loss": loss}
-    if network.classifies:
+    if network.loss.has_accuracy:
         logs["accuracy"] = accuracy
     if plan.outputs is not None:
         logs |= network.score(plan.metrics, plan.data, plan.outputs)
     if plan.validation is not None:
         found = network.evaluate_data(plan.validation, plan.metrics, plan.n_threads)
         logs |= {f"val_{key}": value for key, value in found.items()}
-    if callable(getattr(network.optimizer, "learning_rate", None)):
-        logs["learning_rate"] = float(plan.rates[epoch, -1])
-    return logs
+    return logs | _rate(plan, epoch)

@@ -54,6 +54,7 @@ def run(plan: Plan, progress: Progress) -> None:
         logs = logs_of(plan, iteration, loss, found.pop("accuracy", math.nan)) | {
             key: value for key, value in found.items() if key != "loss"
         }
+        network.epochs_trained += 1
         stop = end_epoch(plan, progress, iteration, logs)
         if not stop and iteration + 1 < plan.epochs:
             plan.callbacks.on_epoch_begin(iteration + 1)
@@ -85,7 +86,7 @@ def run(plan: Plan, progress: Progress) -> None:
     )
     engine.params[:] = start
     if result["status"] == "diverged":
-        raise divergence(network, "the loss is not finite", plan.history)
+        raise divergence(network, plan.history, "the loss is not finite")
     plan.stopped_by = plan.stopped_by or _reason(plan, result["status"], result["ending"])
 
 

@@ -36,6 +36,16 @@ def draw_seeds(random: np.random.Generator | np.random.RandomState) -> list[int]
     return [int(n) for n in np.random.SeedSequence(entropy).generate_state(2)]
 
 
+def trained(specs: Sequence[LayerSpec], engine: _core.Engine, block: Array) -> dict[str, Array]:
+    """Return W1, b1, …, gamma2, beta2, … as views of a block like the parameters."""
+    offsets, _ = engine.layout()
+    return {
+        name: block[start : start + math.prod(shape)].reshape(shape)
+        for spec, places in zip(specs, offsets, strict=True)
+        for (name, shape), start in zip(spec.parameters.items(), places, strict=False)
+    }
+
+
 def views(specs: Sequence[LayerSpec], engine: _core.Engine) -> dict[str, Array]:
     """Return live views on the engine's block: W1, b1, …, gamma2, beta2, mean2, variance2."""
     block = engine.params

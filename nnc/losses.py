@@ -44,12 +44,16 @@ class Loss(_specs.Spec):
     parameter : float
         What the engine calls so: delta, q, gamma; 0 where there is none.
     smoothing : float
-        Of the labels; 0 where there is none.
+        Of the labels in training, 0 where there is none. Losses of evaluations, and so val_loss,
+        are without it.
+    has_accuracy : bool
+        Whether labels are classes, so that there is a part of them that is right.
     """
 
     engine_name: ClassVar[str] = ""
     activations: ClassVar[tuple[str, ...]] = ()
     classes: ClassVar[bool] = False
+    has_accuracy: ClassVar[bool] = False
 
     @property
     def parameter(self) -> float:
@@ -156,6 +160,7 @@ class BinaryCrossEntropy(Loss):
     label_smoothing: float = 0.0
     kind: ClassVar[str] = "binary_cross_entropy"
     engine_name: ClassVar[str] = "binary_cross_entropy"
+    has_accuracy: ClassVar[bool] = True
     activations: ClassVar[tuple[str, ...]] = PROBABILITIES
 
     def __post_init__(self) -> None:
@@ -183,6 +188,7 @@ class CategoricalCrossEntropy(Loss):
     label_smoothing: float = 0.0
     kind: ClassVar[str] = "categorical_cross_entropy"
     engine_name: ClassVar[str] = "categorical_cross_entropy"
+    has_accuracy: ClassVar[bool] = True
     activations: ClassVar[tuple[str, ...]] = CLASSES
 
     def __post_init__(self) -> None:
@@ -219,6 +225,7 @@ class BinaryFocal(Loss):
     gamma: float = 2.0
     kind: ClassVar[str] = "binary_focal_cross_entropy"
     engine_name: ClassVar[str] = "binary_focal_cross_entropy"
+    has_accuracy: ClassVar[bool] = True
     activations: ClassVar[tuple[str, ...]] = ("sigmoid",)
 
     def __post_init__(self) -> None:
@@ -237,6 +244,7 @@ class Hinge(Loss):
 
     kind: ClassVar[str] = "hinge"
     engine_name: ClassVar[str] = "hinge"
+    has_accuracy: ClassVar[bool] = True
     activations: ClassVar[tuple[str, ...]] = SIGNED
 
 

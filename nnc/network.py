@@ -225,6 +225,23 @@ class Network(Inspection, Storage):
         return dict(self._params)
 
     @property
+    def average(self) -> dict[str, Array] | None:
+        """Copies of the averaged parameters, where the optimizer has an `ema_decay`; else None."""
+        block = self.engine.average
+        return None if block is None else _state.trained(self.specs, self.engine, block)
+
+    def use_average(self) -> None:
+        """Copy the averaged parameters into `params`; running statistics stay."""
+        average = self.average
+        if average is None:
+            raise ValueError(
+                "use_average: there is no average yet: train with an optimizer that has one, such "
+                "as Adam(ema_decay=0.999)"
+            )
+        for name, array in average.items():
+            self._params[name][...] = array
+
+    @property
     def grads(self) -> dict[str, Array]:
         """The gradients of the last `backward`: views dW1, db1, … that the next one changes."""
         if self._grads is None:
@@ -273,6 +290,7 @@ class Network(Inspection, Storage):
 
     # -------------------------------------------------------------------------- training
 
+    @_fit.alone
     def fit(
         self,
         X: Any,
@@ -306,7 +324,8 @@ class Network(Inspection, Storage):
         X : array_like, shape (m, n_inputs), or (m, …) of `input_shape`; or batches
             Samples, of any real dtype. Arrays that are mapped from files are read block by block.
             Instead, with y left out, an iterable of (X, y) or (X, y, sample_weight): each is a
-            step, and every epoch iterates anew, so that a generator serves for one epoch.
+            step, whatever batch_size and shuffle say, and every epoch iterates anew, so that a
+            generator serves for one epoch. Metrics are then means over the batches.
         y : array_like
             (m, n_outputs); (m,) for one output; or (m,) classes from 0 for a softmax output.
         epochs : int
@@ -318,9 +337,10 @@ class Network(Inspection, Storage):
         sample_weight : array_like, shape (m,), optional
             Weights of samples in the loss, which is a weighted mean.
         class_weight : "balanced" or dict, optional
-            Weights by class, which multiply those of samples.
+            Weights by class, which multiply those of samples. Validation data is without them.
         X_val, y_val, sample_weight_val : optional
-            Data that is only looked at, after each epoch: history gets val_loss and so on.
+            Data that is only looked at, after each epoch: history gets val_loss and so on, as
+            `evaluate` gives them.
         validation_split : float
             Instead, the part of the data, cut off its end, that serves so.
         metrics : names, functions, or a list of them, optional
@@ -331,7 +351,7 @@ class Network(Inspection, Storage):
         early_stopping : bool or EarlyStopping
             True stops after 10 epochs without a better val_loss, and takes the best weights back.
         max_time : float, optional
-            Seconds after which training ends with the step it is at.
+            Seconds after which training ends with the step it is at. History has whole epochs.
         checkpoint : path, optional
             A file that holds the whole state of the training, and is written on its way: see
             docs/files.md. Where it is there already, the same call goes on from it, and returns at
@@ -347,15 +367,17 @@ class Network(Inspection, Storage):
         Returns
         -------
         History
-            "loss", "accuracy" (of classifiers), "val_loss" and so on, a list each.
+            "loss", "accuracy" (of classifiers), "val_loss" and so on, a list each. Where an
+            exception ends the training, the attribute `history` has the epochs before it, and the
+            network is as after the last step.
 
         Raises
         ------
         ValueError, TypeError
             For bad arguments, before anything is trained.
         DivergenceError
-            Where the loss or the parameters are no longer finite. The network holds its parameters
-            of the start of that epoch.
+            Where the loss or the parameters are no longer finite. The network holds the parameters
+            that the last epoch with a finite loss began with, and the optimizer starts anew.
         RuntimeError
             Where another thread trains or uses this network.
         """
@@ -372,27 +394,27 @@ class Network(Inspection, Storage):
             data = batches.first(self)
         else:
             data = self._read(X, y, "", sample_weight)
-            weights = _data.weights_of_classes(class_weight, data.Y)
-            data = data._replace(weights=_data.product(data.weights, weights))
-            _data.check_classes("y", data.Y, self.loss)
         validation = self._read_validation(X_val, y_val, sample_weight_val)
         if validation_split:
             if validation is not None:
                 raise ValueError("validation_split: expected 0 beside X_val, got both")
             fraction = read_number("validation_split", validation_split, FRACTION)
             data, validation = _data.split(data, fraction)
+        if batches is None:
+            _data.check_classes("y", data.Y, self.loss)
+            data = _data.weigh_classes(class_weight, data, self.n_outputs, self.loss)
+        limit = math.inf if max_time is None else read_number("max_time", max_time, POSITIVE)
         plan = _fit.make_plan(
             self, data, validation, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
             metrics=metrics, callbacks=callbacks, early_stopping=early_stopping, verbose=verbose,
-            n_threads=n_threads, batches=batches,
+            n_threads=n_threads, deadline=started + limit, batches=batches,
         )  # fmt: skip
-        if max_time is not None:
-            plan.deadline = started + read_number("max_time", max_time, POSITIVE)
         if checkpoint is not None:
             _checkpoint.attach(plan, checkpoint, checkpoint_every)
-        self.history = _fit.run(plan)
-        return self.history
+        self.history = plan.history
+        return _fit.run(plan)
 
+    @_fit.alone
     def partial_fit(
         self, X: Any, y: Any, *, batch_size: int | None = 32, sample_weight: Any = None
     ) -> Network:
@@ -400,6 +422,7 @@ class Network(Inspection, Storage):
         self._step(self._read(X, y, "", sample_weight), batch_size)
         return self
 
+    @_fit.alone
     def step(self, X: Any, y: Any, *, sample_weight: Any = None) -> float:
         """Take one step on all of X and y; return the loss before it."""
         return self._step(self._read(X, y, "", sample_weight), None)
@@ -407,6 +430,7 @@ class Network(Inspection, Storage):
     def _step(self, data: Data, batch_size: int | None) -> float:
         plan = _fit.make_plan(self, data, None, epochs=1, batch_size=batch_size)
         loss: float = _fit.run(plan)["loss"][0]
+        self.epochs_trained = plan.first_epoch  # no epoch of fit, so its order of samples goes on
         return loss
 
     def engine_options(self, data: Data) -> dict[str, Any]:
@@ -441,6 +465,7 @@ class Network(Inspection, Storage):
         Probabilities where the output is a sigmoid or softmax; the outputs as they are else.
         """
         rows = _data.read_inputs("X", X, self.input_shape)
+        _data.check_range("X", rows, self.dtype, self.input_scale or 1.0)
         scale = self.input_scale or 0.0
         return self.engine.predict(rows, n_threads=read_threads(n_threads), x_scale=scale)
 
@@ -461,7 +486,9 @@ class Network(Inspection, Storage):
     def predict_one(self, x: npt.ArrayLike) -> Array:
         """Return the outputs (n_outputs,) for one sample x (n_inputs,), as fast as Python can."""
         if self.input_scale is not None:
-            x = np.asarray(x, self.dtype) * self.dtype.type(self.input_scale)
+            x = (np.asarray(x, DOUBLE) * self.input_scale).astype(self.dtype)
+        if len(self.input_shape) > 1:
+            x = np.asarray(x).reshape(self.n_inputs)
         return self.engine.predict(x)
 
     def evaluate(
@@ -473,7 +500,10 @@ class Network(Inspection, Storage):
         metrics: Any = None,
         n_threads: int | None = None,
     ) -> dict[str, float]:
-        """Return {"loss": …, "accuracy": …, …} on data, with whatever metrics are asked for."""
+        """Return {"loss": …, "accuracy": …, …} on data, with whatever metrics are asked for.
+
+        The loss is that of the data alone: without the smoothing of labels, L1 and L2.
+        """
         found = _metrics(metrics)
         return self.evaluate_data(
             self._read(X, y, "", sample_weight), found, read_threads(n_threads)
@@ -496,7 +526,7 @@ class Network(Inspection, Storage):
             x_scale=self.input_scale or 0.0,
         )
         result = {"loss": loss}
-        if self.classifies:
+        if self.loss.has_accuracy:
             result["accuracy"] = accuracy
         return result if outputs is None else result | self.score(wanted, data, outputs)
 
@@ -525,22 +555,19 @@ class Network(Inspection, Storage):
         """Whether the loss is that of a classifier."""
         return self.loss.activations in (losses.CLASSES, losses.PROBABILITIES, ("sigmoid",))
 
-    def read_batch(self, batch: Any, place: int) -> Data:
-        """Return one of the batches that `fit` iterates over: (X, y) or (X, y, sample_weight)."""
-        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-            raise TypeError(
-                f"X: expected batches (X, y) or (X, y, sample_weight), got {type(batch).__name__} "
-                f"as batch {place}"
-            )
-        return self._read(batch[0], batch[1], "", batch[2] if len(batch) == 3 else None)
-
     def _read(self, X: Any, y: Any, suffix: str, weights: Any) -> Data:
-        rows = _data.read_inputs("X" + suffix, X, self.input_shape)
+        names = ("X" + suffix, "y" + suffix, "sample_weight" + suffix)
+        return self.read_data(names, X, y, weights)
+
+    def read_data(self, names: tuple[str, str, str], X: Any, y: Any, weights: Any) -> Data:
+        """Return samples, labels and weights, checked; messages call them by these names."""
+        rows = _data.read_inputs(names[0], X, self.input_shape)
         if self._dtype is None:
             self._dtype = DOUBLE if rows.dtype == DOUBLE else SINGLE
-        labels = _data.read_labels("y" + suffix, y, len(rows), self.n_outputs, self.loss)
-        name = "sample_weight" + suffix
-        return Data(rows, labels, _data.read_weights(name, weights, len(rows)))
+        labels = _data.read_labels(names[1], y, len(rows), self.n_outputs, self.loss)
+        _data.check_range(names[0], rows, self._dtype, self.input_scale or 1.0)
+        _data.check_range(names[1], labels, self._dtype)
+        return Data(rows, labels, _data.read_weights(names[2], weights, len(rows)))
 
     def _read_validation(self, X: Any, y: Any, weights: Any) -> Data | None:
         if X is None and y is None:

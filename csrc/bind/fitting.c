@@ -21,7 +21,8 @@ const char nnc_fit_doc[] =
     "loss of a batch of so many samples, and its derivative by y_hat (n, n_out).\n\n"
     "Returns cost and accuracy (float64 arrays), an entry an epoch: means over its batches,\n"
     "each seen before its step. FloatingPointError where they diverge: params are then\n"
-    "those at the start of the last epoch whose cost was finite, and the optimizer starts anew.";
+    "those at the start of the last epoch whose cost was finite, and the optimizer starts anew.\n"
+    "An exception from amid the training has the entries before it in its attribute histories.";
 
 /* What fit was given. Objects are borrowed, but for the arrays. */
 typedef struct {
@@ -292,6 +293,18 @@ static void raise_divergence(size_t epoch, size_t batch)
             epoch, batch);
 }
 
+/* The exception now set gets the attribute, where it can have one. */
+static void attach_histories(PyArrayObject *cost, PyArrayObject *accuracy, size_t n)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    PyObject *histories = Py_BuildValue("NN", nnc_head(cost, n), nnc_head(accuracy, n));
+    if (!histories || PyObject_SetAttrString(value, "histories", histories) < 0) PyErr_Clear();
+    Py_XDECREF(histories);
+    PyErr_Restore(type, value, trace);
+}
+
 PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     nnc_engine *self = (nnc_engine *)object;
@@ -353,10 +366,10 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
     self->stepper.ranges = NULL;
     self->stepper.n_ranges = 0;
     if (status == NNC_DIVERGED) nnc_engine_forget(self); /* its state may not be finite either */
-    if (monitor.python.failed || !nnc_check(status)) goto done;
-    if (status == NNC_DIVERGED)
-        raise_divergence(written, bad_batch);
-    else
+    if (!monitor.python.failed && status == NNC_DIVERGED) raise_divergence(written, bad_batch);
+    if (PyErr_Occurred())
+        attach_histories(cost, accuracy, written);
+    else if (nnc_check(status))
         result = Py_BuildValue("NN", nnc_head(cost, written), nnc_head(accuracy, written));
 done:
     Py_XDECREF(cost);

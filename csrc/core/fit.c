@@ -160,7 +160,8 @@ static bool step(member *self)
         *bad = self->start / r->fitting->batch;
     if (self->batch.wide && !whole_phase(self, weight_phase, 1)) return false;
     if (first) atomic_store_explicit(&r->tickets[1], 0, memory_order_relaxed);
-    if (first && self->batch.coupled) nnc_move_moments(&self->batch, self->next, self->params);
+    if (first && self->batch.coupled)
+        nnc_move_moments(&self->batch, r->fitting->stepper, self->next, self->params);
     if (!r->fused)
         nnc_descent_step(&r->descent, self->team, self->rank, self->next, self->params, r->grads);
     if (first) {
@@ -204,7 +205,10 @@ static bool begin_epoch(run *r, size_t epoch)
         memcpy(r->blocks[(epoch + 1) % 3], r->blocks[epoch % 3], n * r->batch.item);
         if (!nnc_pacer_tick(&r->pacers[0], n)) return false;
     }
-    return !f->shuffle || shuffle(r);
+    if (!f->shuffle) return true;
+    for (size_t i = 0; epoch == 0 && i < f->first_epoch; i++)
+        if (!shuffle(r)) return false;
+    return shuffle(r);
 }
 
 /* Where it diverged, r->params are those at the start of the last epoch recorded. */
@@ -312,8 +316,6 @@ nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, doubl
     if (status != NNC_OK) return status;
     lay_out(&r, &arena);
     for (size_t i = 0; fitting->shuffle && i < fitting->data.m; i++) r.order[i] = i;
-    for (size_t i = 0; fitting->shuffle && i < fitting->first_epoch; i++)
-        nnc_rng_shuffle(fitting->shuffle, r.order, fitting->data.m);
     memcpy(r.params, params, size);
     r.pacers[0] = nnc_pacer_begin(&fitting->monitor, &r.hurry);
     nnc_team_run(r.n_threads, run_epochs, &r);

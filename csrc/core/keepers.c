@@ -128,14 +128,29 @@ void nnc_keeper_gradients(const nnc_batch *batch, size_t l, void *out, double ra
         memcpy(place, b->norms[l].sums, 2 * n * b->item);
 }
 
-void nnc_move_moments(const nnc_batch *batch, void *next, const void *params)
+/* Whether training leaves the parameter at that place as it is. */
+static bool is_frozen(const nnc_stepper *stepper, size_t place)
+{
+    for (size_t i = 0; i < stepper->n_ranges; i++) {
+        const nnc_range *range = &stepper->ranges[i];
+        if (range->frozen && place >= range->start && place - range->start < range->n) return true;
+    }
+    return false;
+}
+
+void nnc_move_moments(const nnc_batch *batch, const nnc_stepper *stepper, void *next,
+                      const void *params)
 {
     const nnc_batch *b = batch;
     for (size_t l = 0; l < b->net->n_layers; l++) {
         const nnc_layer *layer = &b->net->layers[l];
-        if (layer->kind == NNC_BATCH_NORM)
-            b->kernels->blend(at(b, next, layer->state), at(b, params, layer->state),
-                              b->norms[l].moments, layer->momentum, 2 * layer->n_in);
+        void *to = at(b, next, layer->state);
+        const void *from = at(b, params, layer->state);
+        if (layer->kind != NNC_BATCH_NORM) continue;
+        if (!is_frozen(stepper, layer->w))
+            b->kernels->blend(to, from, b->norms[l].moments, layer->momentum, 2 * layer->n_in);
+        else if (to != from)
+            memcpy(to, from, 2 * layer->n_in * b->item);
     }
 }
 

@@ -126,7 +126,8 @@ bool nnc_weight_gradients(const nnc_batch *batch, nnc_weight_task task, void *ou
                           nnc_panel_scratch *scratch);
 
 /* The running moments of batch norm in next, after the step of a batch, from those in params: the
- * same block or another. */
-void nnc_move_moments(const nnc_batch *batch, void *next, const void *params);
+ * same block or another. Those of layers that the stepper's ranges freeze stay. */
+void nnc_move_moments(const nnc_batch *batch, const nnc_stepper *stepper, void *next,
+                      const void *params);
 
 #endif
