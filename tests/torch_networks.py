@@ -172,11 +172,11 @@ def doubles():
 
 
 @doubles()
-def train(network, X, y, epochs, batch_size, weights=None, at_step=None, rates=None):
+def train(network, X, y, epochs, batch_size, weights=None, at_step=None, rates=None, penalty=None):
     """Train a copy of the network with PyTorch, samples in their order.
 
     Returns the model, and the mean loss of each epoch. at_step(model) is called after each step;
-    rates are the learning rates of the epochs.
+    rates are learning rates (epochs, 1 or steps of an epoch); penalty(model) is added to the loss.
     """
     model, ours, losses = Model(network), network.optimizer, []
     optimizer = optimizer_for(ours, model.parameters())
@@ -186,12 +186,14 @@ def train(network, X, y, epochs, batch_size, weights=None, at_step=None, rates=N
     w = torch.ones(len(X), dtype=torch.float64) if weights is None else torch.tensor(weights)
     for epoch in range(epochs):
         total = 0.0
-        if rates is not None:
-            optimizer.param_groups[0]["lr"] = float(rates[epoch])
-        for start in range(0, len(X), batch_size):
+        for step, start in enumerate(range(0, len(X), batch_size)):
             rows = slice(start, start + batch_size)
+            if rates is not None:
+                optimizer.param_groups[0]["lr"] = float(rates[epoch, step % rates.shape[1]])
             optimizer.zero_grad()
             value = model.value(model.logits(X[rows]), y[rows], w[rows])
+            if penalty:
+                value = value + penalty(model)
             value.backward()
             total += value.item() * (
                 1 if network.loss.kind == "sum_of_squares" else w[rows].sum().item()
