@@ -6,14 +6,14 @@ import random
 
 import numpy as np
 import pytest
+import torch
+import torch_networks as theirs
 
 import nnc
 from nnc import BatchNorm, Dense, LayerNorm, Network
 from nnc.layers import ACTIVATIONS, OUTPUT_ONLY
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch")
-theirs = pytest.importorskip("torch_networks")
 
 TOLERANCE = 1e-10
 N_IN, N_OUT = 6, 3
@@ -122,6 +122,8 @@ def test_100_steps(n, kind, output, stack, hidden, optimizer):
         STACKS[stack](hidden, output), N_IN, loss=loss, optimizer=chosen, seed=n, dtype="float64"
     )
     X, y = data_for(loss, 47, seed=n)
+    if hidden == "exponential":  # e^e^z: large inputs would overflow
+        X *= 0.3
     weights = np.random.default_rng(n).uniform(0.1, 2, len(X)) if n % 3 == 0 else None
     epochs, size = (100, len(X)) if chosen.full_batch else (25, 12)
     model, losses = theirs.train(network, X, y, epochs, size, weights)
@@ -129,7 +131,7 @@ def test_100_steps(n, kind, output, stack, hidden, optimizer):
         X, y, epochs=epochs, batch_size=size, shuffle=False, sample_weight=weights, verbose=0
     )
     assert theirs.deviation(network, model) < TOLERANCE
-    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE)
+    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE, atol=1e-15)
 
 
 # -------------------------------------------------------------------- optimizers, 1000 steps
@@ -198,7 +200,7 @@ def test_1000_steps(name, extra):
     history = network.fit(X, y, epochs=epochs, batch_size=size, shuffle=False, verbose=0)
     assert network.engine.steps == 1000
     assert theirs.deviation(network, model) < TOLERANCE
-    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE)
+    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE, atol=1e-15)
     if optimizer.ema_decay:
         ours = network.engine.average
         expected = np.concatenate([mean.numpy().ravel() for mean in means.values()])
@@ -236,4 +238,4 @@ def test_l1_and_l2():
     model, losses = theirs.train(network, X, y, 100, 4, penalty=penalty)
     history = network.fit(X, y, epochs=100, batch_size=4, shuffle=False, verbose=0)
     assert theirs.deviation(network, model) < TOLERANCE
-    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE)
+    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE, atol=1e-15)

@@ -71,7 +71,10 @@ def binary(loss, activation, z, y):
     y = y * (1 - loss.smoothing) + loss.smoothing / 2
     if activation == "sigmoid":
         return functional.binary_cross_entropy_with_logits(z, y, reduction="none")
-    return functional.binary_cross_entropy(THEIRS[activation](z), y, reduction="none")
+    p = THEIRS[activation](z)
+    # PyTorch's own binary_cross_entropy cuts logarithms off at -100, nnc where p and 1 - p end
+    log_p, log_q = torch.log(p.clamp(min=2.0**-1022)), torch.log((1 - p).clamp(min=2.0**-53))
+    return -(y * log_p + (1 - y) * log_q)
 
 
 def focal(loss, activation, z, y):
