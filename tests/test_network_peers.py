@@ -6,14 +6,14 @@ import random
 
 import numpy as np
 import pytest
+import torch
+import torch_networks as theirs
 
 import nnc
 from nnc import BatchNorm, Dense, LayerNorm, Network
 from nnc.layers import ACTIVATIONS, OUTPUT_ONLY
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch")
-theirs = pytest.importorskip("torch_networks")
 
 TOLERANCE = 1e-10
 N_IN, N_OUT = 6, 3
@@ -122,6 +122,8 @@ def test_100_steps(n, kind, output, stack, hidden, optimizer):
         STACKS[stack](hidden, output), N_IN, loss=loss, optimizer=chosen, seed=n, dtype="float64"
     )
     X, y = data_for(loss, 47, seed=n)
+    if hidden == "exponential":  # e^e^z: large inputs would overflow
+        X *= 0.3
     weights = np.random.default_rng(n).uniform(0.1, 2, len(X)) if n % 3 == 0 else None
     epochs, size = (100, len(X)) if chosen.full_batch else (25, 12)
     model, losses = theirs.train(network, X, y, epochs, size, weights)
@@ -129,4 +131,111 @@ def test_100_steps(n, kind, output, stack, hidden, optimizer):
         X, y, epochs=epochs, batch_size=size, shuffle=False, sample_weight=weights, verbose=0
     )
     assert theirs.deviation(network, model) < TOLERANCE
-    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE)
+    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE, atol=1e-15)
+
+
+# -------------------------------------------------------------------- optimizers, 1000 steps
+
+# With the usual small epsilons: on noise that cannot be learned, gradients stay large.
+LONG = OPTIMIZERS | {
+    "adagrad": nnc.Adagrad(0.05),
+    "rmsprop": nnc.RMSprop(0.001),
+    "rmsprop momentum": nnc.RMSprop(0.0002, 0.95, 0.8),
+    "adam": nnc.Adam(0.002),
+    "adam, other betas": nnc.Adam(0.002, 0.8, 0.95, 1e-8),
+    "amsgrad": nnc.Adam(0.002, amsgrad=True),
+    "adamw": nnc.AdamW(0.002, weight_decay=0.05),
+    "nadam": nnc.NAdam(0.002),
+}
+EXTRAS = {
+    "alone": {},
+    "weight decay": {"weight_decay": 0.03},
+    "clip value": {"clip_value": 0.02},
+    "clip norm": {"clip_norm": 0.1},
+    "cosine": {"learning_rate": nnc.schedules.Cosine(0.004, 7, 2, minimum=0.0005)},
+    "everything": {
+        "weight_decay": 0.02,
+        "clip_value": 0.05,
+        "clip_norm": 0.1,
+        "ema_decay": 0.98,
+    },
+}
+WITH_ALL = ("alone", "everything")
+
+
+def noise(m=40):
+    source = np.random.default_rng(7)
+    return source.normal(size=(m, N_IN)), source.normal(size=(m, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [(name, extra) for name in LONG for extra in WITH_ALL]
+    + [(name, extra) for name in ("sgd", "adam") for extra in EXTRAS if extra not in WITH_ALL],
+)
+def test_1000_steps(name, extra):
+    optimizer = dataclasses.replace(LONG[name], **EXTRAS[extra])
+    if extra == "everything" and name != "rprop":  # its rate is that of the first step alone
+        falling = nnc.schedules.ExponentialDecay(optimizer.learning_rate, 0.99)
+        optimizer = dataclasses.replace(
+            optimizer, learning_rate=nnc.schedules.Warmup(falling, 3, per_step=True)
+        )
+    X, y = noise()
+    layers = [Dense(12, "tanh"), Dense(8, "silu"), Dense(2)]
+    network = Network(layers, N_IN, optimizer=optimizer, seed=0, dtype="float64")
+    epochs, size = (1000, len(X)) if optimizer.full_batch else (100, 4)
+    rates = None
+    if callable(optimizer.learning_rate):
+        rates = nnc.schedules.rates(optimizer.learning_rate, epochs, len(X) // size)
+    average = torch.optim.swa_utils.get_ema_avg_fn(optimizer.ema_decay)
+    means = {name: torch.tensor(array.copy()) for name, array in network.params.items()}
+
+    def follow(model):
+        for name, tensor in model.tensors.items():
+            means[name] = average(means[name], tensor.detach(), None)
+
+    model, losses = theirs.train(
+        network, X, y, epochs, size, rates=rates, at_step=follow if optimizer.ema_decay else None
+    )
+    history = network.fit(X, y, epochs=epochs, batch_size=size, shuffle=False, verbose=0)
+    assert network.engine.steps == 1000
+    assert theirs.deviation(network, model) < TOLERANCE
+    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE, atol=1e-15)
+    if optimizer.ema_decay:
+        ours = network.engine.average
+        expected = np.concatenate([mean.numpy().ravel() for mean in means.values()])
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_max_norm():
+    """PyTorch's renorm, of the rows of weights after each step."""
+    layers = [Dense(12, "tanh", max_norm=0.7), Dense(2, max_norm=0.5)]
+    network = Network(layers, N_IN, optimizer=nnc.SGD(0.05, 0.9), seed=0, dtype="float64")
+    X, y = noise()
+
+    def shorten(model):
+        with torch.no_grad():
+            for name, most in (("W1", 0.7), ("W2", 0.5)):
+                lengths = model.tensors[name].norm(dim=1, keepdim=True)
+                model.tensors[name] *= torch.clamp(most / lengths, max=1)
+
+    model, _ = theirs.train(network, X, y, 100, 4, at_step=shorten)
+    network.fit(X, y, epochs=100, batch_size=4, shuffle=False, verbose=0)
+    assert theirs.deviation(network, model) < TOLERANCE
+    assert np.linalg.norm(network.params["W2"], axis=1).max() <= 0.5 * (1 + 1e-15)
+
+
+def test_l1_and_l2():
+    """Sums that PyTorch differentiates itself; they are in the loss of the history."""
+    layers = [Dense(12, "tanh", l1=0.003, l2=0.02), Dense(2, l2=0.1)]
+    network = Network(layers, N_IN, optimizer=nnc.SGD(0.05, 0.9), seed=0, dtype="float64")
+    X, y = noise()
+
+    def penalty(model):
+        W1, W2 = model.tensors["W1"], model.tensors["W2"]
+        return 0.003 * W1.abs().sum() + 0.01 * (W1**2).sum() + 0.05 * (W2**2).sum()
+
+    model, losses = theirs.train(network, X, y, 100, 4, penalty=penalty)
+    history = network.fit(X, y, epochs=100, batch_size=4, shuffle=False, verbose=0)
+    assert theirs.deviation(network, model) < TOLERANCE
+    np.testing.assert_allclose(history["loss"], losses, rtol=TOLERANCE, atol=1e-15)

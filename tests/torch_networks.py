@@ -71,7 +71,10 @@ def binary(loss, activation, z, y):
     y = y * (1 - loss.smoothing) + loss.smoothing / 2
     if activation == "sigmoid":
         return functional.binary_cross_entropy_with_logits(z, y, reduction="none")
-    return functional.binary_cross_entropy(THEIRS[activation](z), y, reduction="none")
+    p = THEIRS[activation](z)
+    # PyTorch's own binary_cross_entropy cuts logarithms off at -100, nnc where p and 1 - p end
+    log_p, log_q = torch.log(p.clamp(min=2.0**-1022)), torch.log((1 - p).clamp(min=2.0**-53))
+    return -(y * log_p + (1 - y) * log_q)
 
 
 def focal(loss, activation, z, y):
@@ -172,11 +175,11 @@ def doubles():
 
 
 @doubles()
-def train(network, X, y, epochs, batch_size, weights=None, at_step=None, rates=None):
+def train(network, X, y, epochs, batch_size, weights=None, at_step=None, rates=None, penalty=None):
     """Train a copy of the network with PyTorch, samples in their order.
 
     Returns the model, and the mean loss of each epoch. at_step(model) is called after each step;
-    rates are the learning rates of the epochs.
+    rates are learning rates (epochs, 1 or steps of an epoch); penalty(model) is added to the loss.
     """
     model, ours, losses = Model(network), network.optimizer, []
     optimizer = optimizer_for(ours, model.parameters())
@@ -186,12 +189,14 @@ def train(network, X, y, epochs, batch_size, weights=None, at_step=None, rates=N
     w = torch.ones(len(X), dtype=torch.float64) if weights is None else torch.tensor(weights)
     for epoch in range(epochs):
         total = 0.0
-        if rates is not None:
-            optimizer.param_groups[0]["lr"] = float(rates[epoch])
-        for start in range(0, len(X), batch_size):
+        for step, start in enumerate(range(0, len(X), batch_size)):
             rows = slice(start, start + batch_size)
+            if rates is not None:
+                optimizer.param_groups[0]["lr"] = float(rates[epoch, step % rates.shape[1]])
             optimizer.zero_grad()
             value = model.value(model.logits(X[rows]), y[rows], w[rows])
+            if penalty:
+                value = value + penalty(model)
             value.backward()
             total += value.item() * (
                 1 if network.loss.kind == "sum_of_squares" else w[rows].sum().item()
