@@ -215,7 +215,8 @@ def weights_of_classes(class_weight: Any, Y: Array) -> Array | None:
             raise ValueError(f"class_weight: expected 'balanced' or a dict, got {class_weight!r}")
         counts = np.bincount(classes)
         present = np.count_nonzero(counts)
-        return (len(classes) / (present * np.maximum(counts, 1)))[classes]
+        weights: Array = (len(classes) / (present * np.maximum(counts, 1)))[classes]
+        return weights
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"class_weight: expected 'balanced' or a dict, got {class_weight!r}")
     result = np.ones(len(classes))

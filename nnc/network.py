@@ -435,7 +435,8 @@ class Network(Inspection):
         """
         outputs = self.predict_proba(X, n_threads=n_threads)
         if self._specs[-1].activation in OUTPUT_ONLY:
-            return outputs.argmax(axis=1)
+            classes: Array = outputs.argmax(axis=1)
+            return classes
         if self.classifies:
             outputs = (outputs > 0.5).astype(np.int64)
         return outputs[:, 0] if self.n_outputs == 1 else outputs
