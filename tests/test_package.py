@@ -73,9 +73,11 @@ def test_an_unbuilt_checkout_says_what_to_run(tmp_path):
     numpy_home = Path(np.__file__).parent.parent
     code = "import sys; sys.path[1:] = [p for p in sys.path[1:] if 'site-packages' not in p]\n"
     code += f"sys.path.append({str(numpy_home.parent / 'nowhere')!r}); import nnc"
+    environment = os.environ | {"PYTHONPATH": ""}
     result = subprocess.run(
-        [sys.executable, "-S", "-c", code], cwd=checkout, capture_output=True, text=True
-    )
+        [sys.executable, "-S", "-c", code],
+        cwd=checkout, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
     assert result.returncode == 1
     assert "ImportError: nnc's C extension is not built" in result.stderr
     assert f"run `pip install .` in {checkout}" in result.stderr
