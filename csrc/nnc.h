@@ -70,8 +70,7 @@ nnc_status nnc_check_softmax(const nnc_net *net, nnc_loss loss);
  * have gamma and beta. NNC_ERR_EMPTY, _CHAIN, _LAYER, _LAST or _SIZE. */
 nnc_status nnc_net_init(nnc_net *net, nnc_layer *layers, size_t n_layers);
 
-/* Whether so much memory is to be had. Systems that overcommit grant any size, and kill the process
- * when it is used. */
+/* Whether so much memory is to be had: systems that overcommit grant any, and kill who uses it. */
 bool nnc_memory_fits(size_t bytes);
 
 /* n elements on a cache line, all 0; NULL where the memory is not to be had. */

@@ -22,7 +22,7 @@ from nnc import _specs
 from nnc._arguments import Array, read_seed
 
 if TYPE_CHECKING:  # numpy.random is slow to import, and not needed before the first numbers
-    Random: TypeAlias = np.random.Generator | np.random.RandomState
+    _Random: TypeAlias = np.random.Generator | np.random.RandomState
 
 # The standard deviation of a standard normal number that is drawn again while beyond 2: with
 # phi and Phi the density and the distribution function, sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)).
@@ -31,7 +31,7 @@ TRUNCATED_STD = math.sqrt(
 )  # fmt: skip
 
 
-def read_random(seed: Any, name: str = "seed") -> Random:
+def read_random(seed: Any, name: str = "seed") -> _Random:
     """Return a Generator or RandomState as it is, and a new Generator for anything else.
 
     Parameters
@@ -82,7 +82,7 @@ class Initializer(_specs.Spec):
 
     needs_fans: ClassVar[bool] = False
 
-    def draw(self, random: Random, shape: tuple[int, int]) -> Array:
+    def draw(self, random: _Random, shape: tuple[int, int]) -> Array:
         """Return float64 values of that shape, (n_out, n_in) for weights, (n_out, 1) for biases."""
         raise NotImplementedError
 
@@ -93,7 +93,7 @@ class Zeros(Initializer):
 
     kind: ClassVar[str] = "zeros"
 
-    def draw(self, random: Random, shape: tuple[int, int]) -> Array:
+    def draw(self, random: _Random, shape: tuple[int, int]) -> Array:
         """Return zeros; nothing is drawn."""
         return np.zeros(shape)
 
@@ -104,7 +104,7 @@ class Ones(Initializer):
 
     kind: ClassVar[str] = "ones"
 
-    def draw(self, random: Random, shape: tuple[int, int]) -> Array:
+    def draw(self, random: _Random, shape: tuple[int, int]) -> Array:
         """Return ones; nothing is drawn."""
         return np.ones(shape)
 
@@ -120,7 +120,7 @@ class Normal(Initializer):
         """Check the field."""
         self._read_number("stddev", _specs.NOT_NEGATIVE)
 
-    def draw(self, random: Random, shape: tuple[int, int]) -> Array:
+    def draw(self, random: _Random, shape: tuple[int, int]) -> Array:
         """Return numbers in row-major order."""
         return self.stddev * random.standard_normal(shape)
 
@@ -144,7 +144,7 @@ class Uniform(Initializer):
         """Check the field."""
         self._read_number("limit", _specs.NOT_NEGATIVE)
 
-    def draw(self, random: Random, shape: tuple[int, int]) -> Array:
+    def draw(self, random: _Random, shape: tuple[int, int]) -> Array:
         """Return numbers in row-major order."""
         return random.uniform(-self.limit, self.limit, shape)
 
@@ -171,7 +171,7 @@ class VarianceScaling(Initializer):
     fan: ClassVar[str]
     uniform: ClassVar[bool]
 
-    def draw(self, random: Random, shape: tuple[int, int]) -> Array:
+    def draw(self, random: _Random, shape: tuple[int, int]) -> Array:
         """Return numbers in row-major order."""
         n_out, n_in = shape
         fan = n_in if self.fan == "in" else (n_in + n_out) / 2
@@ -181,7 +181,7 @@ class VarianceScaling(Initializer):
         return math.sqrt(self.scale / fan) / TRUNCATED_STD * _truncated_normal(random, shape)
 
 
-def _truncated_normal(random: Random, shape: tuple[int, int]) -> Array:
+def _truncated_normal(random: _Random, shape: tuple[int, int]) -> Array:
     """Return standard normal numbers; those beyond 2 are drawn again, all at once."""
     values: Array = random.standard_normal(shape).ravel()
     (beyond,) = np.nonzero(np.abs(values) > 2)
@@ -256,7 +256,7 @@ class Orthogonal(Initializer):
         """Check the field."""
         self._read_number("gain", _specs.ANY)
 
-    def draw(self, random: Random, shape: tuple[int, int]) -> Array:
+    def draw(self, random: _Random, shape: tuple[int, int]) -> Array:
         """Return the matrix."""
         q, r = np.linalg.qr(random.standard_normal((max(shape), min(shape))))
         q = self.gain * (q * np.where(np.diag(r) < 0, -1.0, 1.0))

@@ -308,7 +308,7 @@ ALIASES = {
 NAMES: dict[str, type[Loss]] = KINDS | {alias: KINDS[kind] for alias, kind in ALIASES.items()}
 
 
-def resolve(loss: object) -> Loss:
+def resolve(loss: Any) -> Loss:
     """Return the loss that a name, an instance or a function means.
 
     Parameters

@@ -208,6 +208,11 @@ class AdamW(Adam):
     """`Adam` with a weight decay of its own, Keras' default (PyTorch's is 0.01).
 
     Loshchilov and Hutter, "Decoupled weight decay regularization" (2019).
+
+    Attributes
+    ----------
+    weight_decay : float
+        All parameters shrink by learning_rate * weight_decay of themselves in each step.
     """
 
     _: KW_ONLY
