@@ -12,7 +12,7 @@ from nnc import _core, _data, _trace, drawing
 from nnc._arguments import Array, read_index
 from nnc._data import Data
 from nnc.layers import Layer, LayerSpec
-from nnc.losses import Loss
+from nnc.losses import Custom, Loss
 
 
 class Inspection:
@@ -171,6 +171,10 @@ class Inspection:
 
     def _loss_of(self, engine: _core.Engine, data: Data) -> float:
         loss: float
+        if isinstance(self.loss, Custom):
+            outputs = engine.predict(data.X, x_scale=self.input_scale or 0.0)
+            loss, _ = self.loss.on(data.Y)(np.arange(len(data.Y)), outputs)
+            return loss
         loss, _ = engine.evaluate(
             data.X, data.Y, loss_parameter=self.loss.parameter, smoothing=self.loss.smoothing,
             x_scale=self.input_scale or 0.0,

@@ -535,8 +535,8 @@ class Network(Inspection, Storage):
     ) -> dict[str, float]:
         scale = self.input_scale or 0.0
         outputs = self.engine.predict(data.X, n_threads=n_threads, x_scale=scale)
-        value, _ = loss.function(data.Y, outputs)
-        return {"loss": float(value)} | self.score(wanted, data, outputs)
+        value, _ = loss.on(data.Y)(np.arange(len(data.Y)), outputs.copy())
+        return {"loss": value} | self.score(wanted, data, outputs)
 
     def score(self, wanted: Sequence[Metric], data: Data, outputs: Array) -> dict[str, float]:
         """Return metrics of outputs that have been computed."""
