@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -29,21 +29,17 @@ if TYPE_CHECKING:
     from nnc.network import Network
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 _in_training: set[int] = set()  # the id of each network that is being trained
 _lock = threading.Lock()
 
 
-def alone(
-    method: Callable[Concatenate[Network, P], R],
-) -> Callable[Concatenate[Network, P], R]:
+def alone(method: Method) -> Method:
     """Make a method refuse to begin while the network is being trained."""
 
     @functools.wraps(method)
-    def guarded(network: Network, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def guarded(network: Network, /, *args: Any, **kwargs: Any) -> Any:
         with _lock:
             if id(network) in _in_training:
                 raise RuntimeError(
@@ -56,7 +52,7 @@ def alone(
         finally:
             _in_training.discard(id(network))
 
-    return guarded
+    return cast(Method, guarded)
 
 
 class Batches:

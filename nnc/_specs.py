@@ -211,7 +211,7 @@ def _fields_of(value: Any, kind: str, name_functions: bool) -> dict[str, Any]:
     return config
 
 
-def _plain(where: str, value: object, name_functions: bool) -> Any:
+def _plain(where: str, value: Any, name_functions: bool) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Spec):
