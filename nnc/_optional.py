@@ -27,9 +27,9 @@ def unknown_name(argument: str, name: object, known: Iterable[str]) -> str:
     if isinstance(name, str):
         import difflib  # here, as `import nnc` should stay quick
 
-        near = difflib.get_close_matches(name, names, n=1)
         plain = name.lower().replace("-", "_").replace(" ", "_")
-        near = near or difflib.get_close_matches(plain, names, n=1)
+        near = difflib.get_close_matches(plain, names, n=1)
+        near = near or difflib.get_close_matches(name, names, n=1)
         near = near or [other for other in names if plain and other.startswith(plain)]
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{argument}: expected one of {', '.join(names)}, got {name!r}{hint}"

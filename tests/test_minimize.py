@@ -148,7 +148,7 @@ def test_data_that_are_not_finite_diverge_at_once():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "newton"}, "Non-supported method 'newton' in method: known are"),
+        ({"method": "newton"}, "Non-supported method 'newton' in method: known are lbfgs"),
         ({"loss": "nothing"}, "Non-supported loss 'nothing' in loss: known are"),
         ({"loss": "binary_cross_entropy", "method": "levenberg_marquardt"}, "sums of squares"),
         ({"max_iter": -1}, "max_iter: expected an integer >= 0"),

@@ -9,8 +9,8 @@ PyDoc_STRVAR(
     "\n"
     "layers: tuples (n_in, n_out, activation, has_bias), or with more: (…, kind, rate, epsilon,\n"
     "momentum), where kind is dense, dropout, layer_norm or batch_norm. activation: one of\n"
-    "ACTIVATIONS, or softmax or log_softmax in the last layer. loss: one of LOSSES. dtype:\n"
-    "float32 or float64.");
+    "ACTIVATIONS, or softmax or log_softmax in the last layer. loss: as NNC_LOSS_LIST names it.\n"
+    "dtype: float32 or float64.");
 
 static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
