@@ -60,8 +60,8 @@ class Gradient(Optimizer):
     clip_norm : float
         Where the norm of the whole gradient is greater, it is scaled down to this; 0 for none.
     ema_decay : float
-        Where not 0, predictions use an average of the parameters, of which each step keeps this
-        part.
+        Where not 0, an average of the parameters is kept beside them, of which each step keeps
+        this part: `Network.average` copies it, `Network.use_average` takes it over.
     """
 
     learning_rate: Rate = 0.01
