@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 
+import joblib
 import numpy as np
 import pytest
 from sample_networks import blobs, circles
@@ -290,7 +291,6 @@ def test_layers_of_a_copy_are_found():
 
 @pytest.mark.parametrize("compress", [0, 3])
 def test_joblib(compress, tmp_path):
-    joblib = pytest.importorskip("joblib")
     network = trained("everything")
     joblib.dump(network, tmp_path / "x", compress=compress)
     assert_equal(network, joblib.load(tmp_path / "x"))
