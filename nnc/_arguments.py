@@ -67,6 +67,33 @@ def read_index(name: str, value: object, least: int) -> int:
     return number
 
 
+def read_integer(name: str, value: object, least: int) -> int:
+    """Return an integer not below `least`, and no bool."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    return read_index(name, value, least)
+
+
+def read_flag(name: str, value: object) -> bool:
+    """Return a bool; NumPy's count, other numbers do not."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise TypeError(f"{name}: expected True or False, got {value!r}")
+
+
+def read_real(
+    name: str, value: object, least: float, most: float = math.inf, *, above: bool = False
+) -> float:
+    """Return a finite number from least (or above it) to most."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    if not (math.isfinite(value) and least <= value <= most) or (above and value == least):
+        limits = f"above {least:g}" if above else f"of at least {least:g}"
+        limits += f" and at most {most:g}" if math.isfinite(most) else ""
+        raise ValueError(f"{name}: expected a finite number {limits}, got {value!r}")
+    return float(value)
+
+
 def read_rate(value: object) -> float:
     """Return a learning rate: finite and positive."""
     try:
@@ -212,9 +239,7 @@ def read_seed(seed: Any) -> int | Array:
 
 def read_thread_count(name: str, value: object) -> int:
     """Return a number of threads: an integer from 1 to MAX_THREADS, and no bool."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
-    number = read_index(name, value, 1)
+    number = read_integer(name, value, 1)
     if number > _core.MAX_THREADS:
         raise ValueError(f"{name}: expected at most {_core.MAX_THREADS}, got {number}")
     return number

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from nnc._arguments import Array
 from nnc.metrics import Metric
 
-Array = npt.NDArray[Any]
 Logs = Mapping[str, float]
 Number = int | float | None
 State = dict[str, Number]

@@ -11,10 +11,7 @@ import numpy as np
 from nnc import _core
 from nnc._arguments import Array
 from nnc._specs import NOT_NEGATIVE, read_number
-from nnc.losses import CLASSES, PROBABILITIES, Loss
-
-# Losses whose outputs are the probabilities of yes or no.
-BINARY = (PROBABILITIES, ("sigmoid",))
+from nnc.losses import BINARY, CLASSES, Loss
 
 # Rows that are looked at together, so that files larger than memory are read block by block.
 BLOCK = 1 << 14
@@ -95,14 +92,18 @@ def blocks(array: Array) -> Iterator[tuple[int, Array]]:
         yield start, array[start : start + BLOCK]
 
 
+def _place(start: int, row: Any, *column: Any) -> str:
+    """Return where an element of the rows from `start` on is, in words."""
+    return f"row {start + row}" + (f", column {column[0]}" if column else "")
+
+
 def _check_finite(name: str, array: Array) -> None:
     if array.dtype.kind != "f":
         return
     for start, rows in blocks(array):
         bad = _core.first_nonfinite(rows)
         if bad >= 0:
-            row, *column = np.unravel_index(bad, rows.shape)
-            place = f"row {start + row}" + (f", column {column[0]}" if column else "")
+            place = _place(start, *np.unravel_index(bad, rows.shape))
             raise ValueError(
                 f"{name}: expected finite numbers, got {rows.flat[bad]} in {place}: drop or "
                 "replace such samples first"
@@ -117,11 +118,10 @@ def check_range(name: str, array: Array, dtype: np.dtype[Any], scale: float = 1.
     for start, rows in blocks(array):
         if rows.max() <= most and rows.min() >= -most:
             continue
-        row, *column = np.argwhere(np.abs(rows) > most)[0]
-        place = f"row {start + row}" + (f", column {column[0]}" if column else "")
+        index = tuple(np.argwhere(np.abs(rows) > most)[0])
         raise ValueError(
-            f"{name}: expected numbers that fit into {dtype}, got {rows[(row, *column)]:g} in "
-            f"{place}: scale {name}, or make the network with dtype='float64'"
+            f"{name}: expected numbers that fit into {dtype}, got {rows[index]:g} in "
+            f"{_place(start, *index)}: scale {name}, or make the network with dtype='float64'"
         )
 
 
@@ -202,7 +202,7 @@ def _wrong_outputs(name: str, array: Array, n_out: int, loss: Loss) -> str:
 
 def _check_values(name: str, array: Array, loss: Loss) -> None:
     wrong, expected, remedy = None, "", ""
-    if loss.activations in (CLASSES, *BINARY):
+    if loss.classifies:
         wrong, expected = (array < 0) | (array > 1), "labels from 0 to 1"
         if array.shape[1] == 1 and not (array % 1).any():
             remedy = f"number two classes as ({name} == {name}.max()), or more after softmax"
@@ -238,7 +238,7 @@ def _check_shares(name: str, array: Array) -> None:
 
 def check_classes(name: str, Y: Array, loss: Loss) -> None:
     """Raise where all samples of a classification have one class: there is nothing to learn."""
-    if len(Y) == 0 or loss.activations not in (CLASSES, *BINARY):
+    if len(Y) == 0 or not loss.classifies:
         return
     if (Y == Y[:1]).all():
         value = Y[0].item() if Y[0].size == 1 else Y[0].tolist()

@@ -147,6 +147,11 @@ class Plan:
     batches: Batches | None = None  # instead of data, which is then the first of them
 
     @property
+    def too_late(self) -> bool:
+        """Whether its time is over."""
+        return time.monotonic() >= self.deadline
+
+    @property
     def watches(self) -> bool:
         """Whether Python has something to do after each epoch."""
         return bool(
@@ -278,13 +283,13 @@ def _train(plan: Plan, progress: Progress) -> None:
 
     def tick(epoch: int, loss: float) -> bool:
         progress(plan.start + epoch, loss)
-        return _too_late(plan)
+        return plan.too_late
 
     def at_epoch(epoch: int, loss: float, accuracy: float) -> bool:
         epoch += plan.start
         network.epochs_trained += 1
         stop = end_epoch(plan, progress, epoch, logs_of(plan, epoch, loss, accuracy))
-        stop = stop or _too_late(plan)
+        stop = stop or plan.too_late
         if not stop and epoch + 1 < plan.epochs:
             plan.callbacks.on_epoch_begin(epoch + 1)
         return stop
@@ -319,7 +324,7 @@ def _train(plan: Plan, progress: Progress) -> None:
         _record(plan, losses, accuracies)
         if len(losses):
             progress(len(plan.history.epoch), losses[-1])
-    if len(plan.history.epoch) < plan.epochs and time.monotonic() >= plan.deadline:
+    if len(plan.history.epoch) < plan.epochs and plan.too_late:
         plan.stopped_by = plan.stopped_by or "max_time"
 
 
@@ -343,7 +348,7 @@ def _train_on_batches(plan: Plan, progress: Progress) -> None:
         plan.callbacks.on_epoch_begin(epoch)
         means, weights = [], []
         for i, batch in enumerate(plan.batches):
-            if _too_late(plan):
+            if plan.too_late:
                 plan.stopped_by = "max_time"
                 return
             data = _read_batch(network, batch, i)
@@ -400,10 +405,6 @@ def end_epoch(plan: Plan, progress: Progress, epoch: int, logs: dict[str, float]
     if plan.save is not None:
         plan.save(epoch)
     return stop
-
-
-def _too_late(plan: Plan) -> bool:
-    return time.monotonic() >= plan.deadline
 
 
 _DIVERGED = re.compile(r"fit: training diverged: (.*) in epoch \d+(?:, batch (\d+))?;")

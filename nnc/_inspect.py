@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from nnc import _core, _data, _trace, drawing
+from nnc import _core, _data, _state, _trace, drawing
 from nnc._arguments import Array, read_index
 from nnc._data import Data
 from nnc.layers import Layer, LayerSpec
@@ -106,7 +104,8 @@ class Inspection:
         data = self._read(X, y, "", sample_weight)  # type: ignore[attr-defined]
         if self._grads is None:
             block = np.zeros(self.n_params, self.dtype)
-            self._grads = block, _gradient_views(self.specs, self.engine, block)
+            views = _state.trained(self.specs, self.engine, block)
+            self._grads = block, {"d" + name: view for name, view in views.items()}
         self._grads[0][:] = self._gradient(data)
         return dict(self._grads[1])
 
@@ -173,8 +172,7 @@ class Inspection:
         loss: float
         if isinstance(self.loss, Custom):
             outputs = engine.predict(data.X, x_scale=self.input_scale or 0.0)
-            loss, _ = self.loss.on(data.Y)(np.arange(len(data.Y)), outputs)
-            return loss
+            return self.loss.of(data.Y, outputs)
         loss, _ = engine.evaluate(
             data.X, data.Y, loss_parameter=self.loss.parameter, smoothing=self.loss.smoothing,
             x_scale=self.input_scale or 0.0,
@@ -202,15 +200,3 @@ class Inspection:
         )
         optimizer = self.optimizer  # type: ignore[attr-defined]
         return f"<Network {sizes}, {self.n_params} parameters, {self.loss}, {optimizer}>"
-
-
-def _gradient_views(
-    specs: Sequence[LayerSpec], engine: _core.Engine, block: Array
-) -> dict[str, Array]:
-    """Return dW1, db1, … as views of a block like the parameters."""
-    offsets, _ = engine.layout()
-    result = {}
-    for spec, places in zip(specs, offsets, strict=True):
-        for (name, shape), start in zip(spec.parameters.items(), places, strict=False):
-            result["d" + name] = block[start : start + math.prod(shape)].reshape(shape)
-    return result

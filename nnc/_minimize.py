@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +45,7 @@ def run(plan: Plan, progress: Progress) -> None:
 
     def tick(epoch: int, loss: float) -> bool:
         progress(epoch, loss)
-        return time.monotonic() >= plan.deadline
+        return plan.too_late
 
     def at_iteration(iteration: int, loss: float, _: float, params: Array) -> bool:
         engine.params[:] = params
@@ -58,7 +57,7 @@ def run(plan: Plan, progress: Progress) -> None:
         stop = end_epoch(plan, progress, iteration, logs)
         if not stop and iteration + 1 < plan.epochs:
             plan.callbacks.on_epoch_begin(iteration + 1)
-        return stop or time.monotonic() >= plan.deadline
+        return stop or plan.too_late
 
     if plan.epochs:
         plan.callbacks.on_epoch_begin(0)
@@ -92,7 +91,7 @@ def run(plan: Plan, progress: Progress) -> None:
 
 def _reason(plan: Plan, status: str, ending: str) -> str:
     if status == "stopped":
-        return "max_time" if time.monotonic() >= plan.deadline else ""
+        return "max_time" if plan.too_late else ""
     return "" if ending == "iterations" else f"{plan.network.optimizer.kind}: {ending}"
 
 

@@ -13,10 +13,8 @@ import operator
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TypeVar, dataclass_transform
 
-import numpy as np
-
 from nnc import schedules
-from nnc._arguments import read_index
+from nnc._arguments import read_flag, read_integer
 from nnc._optional import unknown_name
 
 MAX_RANK = 32  # of the shape of a sample
@@ -139,20 +137,6 @@ def read_number(name: str, value: object, limits: Limits = ANY) -> float:
     if not limits.hold(number):
         raise ValueError(f"{name}: expected {limits}, got {number:g}")
     return number
-
-
-def read_integer(name: str, value: object, least: int) -> int:
-    """Return an integer not below `least`, and no bool."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
-    return read_index(name, value, least)
-
-
-def read_flag(name: str, value: object) -> bool:
-    """Return a bool; NumPy's count, other numbers do not."""
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    raise TypeError(f"{name}: expected True or False, got {value!r}")
 
 
 def read_shape(name: str, value: object, *, least: int = 1) -> tuple[int, ...]:

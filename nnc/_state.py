@@ -49,11 +49,11 @@ def trained(specs: Sequence[LayerSpec], engine: _core.Engine, block: Array) -> d
 def views(specs: Sequence[LayerSpec], engine: _core.Engine) -> dict[str, Array]:
     """Return live views on the engine's block: W1, b1, …, gamma2, beta2, mean2, variance2."""
     block = engine.params
+    parts = trained(specs, engine, block)
     offsets, _ = engine.layout()
     result: dict[str, Array] = {}
-    for spec, (first, second, state) in zip(specs, offsets, strict=True):
-        for (name, shape), start in zip(spec.parameters.items(), (first, second), strict=False):
-            result[name] = block[start : start + math.prod(shape)].reshape(shape)
+    for spec, (_, _, state) in zip(specs, offsets, strict=True):
+        result |= {name: parts[name] for name in spec.parameters}
         if spec.kind == "batch_norm":
             for i, name in enumerate(("mean", "variance")):
                 start = state + i * spec.n_out
@@ -202,7 +202,7 @@ def pack(network: Network) -> tuple[Tensors, Config]:
     """Return a network as arrays and JSON values."""
     config = describe(network)
     tensors, steps = take_out(network)
-    return tensors, config | {"dtype": network.dtype.name, "steps": steps}
+    return tensors, config | {"steps": steps}
 
 
 _KEYS = {

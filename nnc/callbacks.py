@@ -33,9 +33,8 @@ from typing import Any
 
 import numpy as np
 
-from nnc._arguments import read_index
+from nnc._arguments import Array, read_index, read_real
 from nnc._callbacklist import (
-    Array,
     Callback,
     CallbackList,
     LambdaCallback,
@@ -71,7 +70,7 @@ class _Monitoring(Callback):
             raise ValueError(unknown_name("mode", mode, ("auto", "min", "max")))
         self.monitor = monitor
         self.mode = mode
-        self.min_delta = _read_number("min_delta", min_delta)
+        self.min_delta = read_real("min_delta", min_delta, 0)
         self._larger: bool | None = None
         self._forget()
 
@@ -267,12 +266,12 @@ class ReduceLROnPlateau(_Monitoring):
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.factor = _read_number("factor", factor)
+        self.factor = read_real("factor", factor, 0)
         if not 0 < self.factor < 1:
             raise ValueError(f"factor: expected a number between 0 and 1, got {factor!r}")
         self.patience = read_index("patience", patience, 0)
         self.cooldown = read_index("cooldown", cooldown, 0)
-        self.min_lr = _read_number("min_lr", min_lr)
+        self.min_lr = read_real("min_lr", min_lr, 0)
 
     def _forget(self) -> None:
         super()._forget()
@@ -408,7 +407,7 @@ class TimeLimit(Callback):
     """
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = _read_number("seconds", seconds)
+        self.seconds = read_real("seconds", seconds, 0)
         if self.seconds == 0:
             raise ValueError("seconds: expected a positive number, got 0")
         self._start: float | None = None
@@ -504,15 +503,6 @@ class CSVLogger(Callback):
 
 
 # ----------------------------------------------------------------------------------- arguments
-
-
-def _read_number(name: str, value: object) -> float:
-    """Return a finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name}: expected a finite number of at least 0, got {value!r}")
-    return float(value)
 
 
 def _read_path(path: object) -> str:

@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY
 from typing import Any, ClassVar, NamedTuple
 
 from nnc import _specs, initializers
-from nnc._arguments import Array, read_architecture
+from nnc._arguments import Array, read_architecture, read_integer
 from nnc.initializers import Initializer
 
 ACTIVATIONS = (
@@ -535,7 +535,7 @@ def from_sizes(
     """
     if isinstance(sizes, str | bytes) or not isinstance(sizes, Iterable):
         raise TypeError(f"sizes: expected integers such as (2, 25, 1), got {sizes!r}")
-    read = [_specs.read_integer(f"sizes[{i}]", n, 1) for i, n in enumerate(sizes)]
+    read = [read_integer(f"sizes[{i}]", n, 1) for i, n in enumerate(sizes)]
     if len(read) < 2:
         raise ValueError(f"sizes: expected at least inputs and outputs, got {read}")
     hidden = read_activation("activation", activation)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
+import numpy as np
+
 from nnc import _specs
 from nnc._arguments import Array
 from nnc.layers import ACTIVATIONS, OUTPUT_ONLY
@@ -26,6 +28,7 @@ SIGNED = (
     "hard_swish",
 )  # fmt: skip
 ELEMENTWISE = tuple(name for name in ACTIVATIONS if name not in CLASSES)
+BINARY = (PROBABILITIES, ("sigmoid",))  # the outputs of losses of yes or no
 
 
 @_specs.frozen
@@ -34,8 +37,6 @@ class Loss(_specs.Spec):
 
     Attributes
     ----------
-    engine_name : str
-        What the engine calls it.
     activations : tuple of str
         The output activations that it is made for, the usual one first; empty where all do but
         softmax and log_softmax.
@@ -50,10 +51,19 @@ class Loss(_specs.Spec):
         Whether labels are classes, so that there is a part of them that is right.
     """
 
-    engine_name: ClassVar[str] = ""
     activations: ClassVar[tuple[str, ...]] = ()
     classes: ClassVar[bool] = False
     has_accuracy: ClassVar[bool] = False
+
+    @property
+    def engine_name(self) -> str:
+        """What the engine calls it."""
+        return self.kind
+
+    @property
+    def classifies(self) -> bool:
+        """Whether outputs are probabilities: of classes, or of yes or no."""
+        return self.activations in (CLASSES, *BINARY)
 
     @property
     def parameter(self) -> float:
@@ -71,7 +81,6 @@ class MeanSquaredError(Loss):
     """Mean of (y_hat - y)^2, over samples and outputs."""
 
     kind: ClassVar[str] = "mean_squared_error"
-    engine_name: ClassVar[str] = "mean_squared_error"
 
 
 @_specs.frozen
@@ -79,7 +88,6 @@ class SumOfSquares(Loss):
     """Sum of (y_hat - y)^2, over samples and outputs: the loss of the tutorial's first chapter."""
 
     kind: ClassVar[str] = "sum_of_squares"
-    engine_name: ClassVar[str] = "sum_of_squares"
 
 
 @_specs.frozen
@@ -87,7 +95,6 @@ class MeanAbsoluteError(Loss):
     """Mean of abs(y_hat - y), over samples and outputs."""
 
     kind: ClassVar[str] = "mean_absolute_error"
-    engine_name: ClassVar[str] = "mean_absolute_error"
 
 
 @_specs.frozen
@@ -102,7 +109,6 @@ class Huber(Loss):
 
     delta: float = 1.0
     kind: ClassVar[str] = "huber"
-    engine_name: ClassVar[str] = "huber"
 
     def __post_init__(self) -> None:
         """Check the field."""
@@ -126,7 +132,6 @@ class Quantile(Loss):
 
     q: float = 0.5
     kind: ClassVar[str] = "quantile"
-    engine_name: ClassVar[str] = "quantile"
 
     def __post_init__(self) -> None:
         """Check the field."""
@@ -143,25 +148,21 @@ class Poisson(Loss):
     """Mean of y_hat - y log(y_hat), for counts y and expected counts y_hat."""
 
     kind: ClassVar[str] = "poisson"
-    engine_name: ClassVar[str] = "poisson"
     activations: ClassVar[tuple[str, ...]] = POSITIVE
 
 
 @_specs.frozen
-class BinaryCrossEntropy(Loss):
-    """Cross-entropy of yes-or-no outputs: mean over samples, sum over outputs.
+class CrossEntropy(Loss):
+    """The base of those whose labels may be smoothed.
 
     Attributes
     ----------
     label_smoothing : float
-        At least 0, below 1: labels count as y (1 - label_smoothing) + label_smoothing / 2.
+        At least 0, below 1.
     """
 
     label_smoothing: float = 0.0
-    kind: ClassVar[str] = "binary_cross_entropy"
-    engine_name: ClassVar[str] = "binary_cross_entropy"
     has_accuracy: ClassVar[bool] = True
-    activations: ClassVar[tuple[str, ...]] = PROBABILITIES
 
     def __post_init__(self) -> None:
         """Check the field."""
@@ -174,7 +175,21 @@ class BinaryCrossEntropy(Loss):
 
 
 @_specs.frozen
-class CategoricalCrossEntropy(Loss):
+class BinaryCrossEntropy(CrossEntropy):
+    """Cross-entropy of yes-or-no outputs: mean over samples, sum over outputs.
+
+    Attributes
+    ----------
+    label_smoothing : float
+        At least 0, below 1: labels count as y (1 - label_smoothing) + label_smoothing / 2.
+    """
+
+    kind: ClassVar[str] = "binary_cross_entropy"
+    activations: ClassVar[tuple[str, ...]] = PROBABILITIES
+
+
+@_specs.frozen
+class CategoricalCrossEntropy(CrossEntropy):
     """Cross-entropy of one class among several, a mean over samples.
 
     Labels are rows with a probability for each class.
@@ -185,20 +200,8 @@ class CategoricalCrossEntropy(Loss):
         At least 0, below 1: labels count as y (1 - label_smoothing) + label_smoothing / n_out.
     """
 
-    label_smoothing: float = 0.0
     kind: ClassVar[str] = "categorical_cross_entropy"
-    engine_name: ClassVar[str] = "categorical_cross_entropy"
-    has_accuracy: ClassVar[bool] = True
     activations: ClassVar[tuple[str, ...]] = CLASSES
-
-    def __post_init__(self) -> None:
-        """Check the field."""
-        self._read_number("label_smoothing", _specs.FRACTION)
-
-    @property
-    def smoothing(self) -> float:
-        """The label smoothing."""
-        return self.label_smoothing
 
 
 @_specs.frozen
@@ -207,6 +210,11 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
 
     kind: ClassVar[str] = "sparse_categorical_cross_entropy"
     classes: ClassVar[bool] = True
+
+    @property
+    def engine_name(self) -> str:
+        """What the engine calls it: labels say which of the two is meant."""
+        return CategoricalCrossEntropy.kind
 
 
 @_specs.frozen
@@ -224,7 +232,6 @@ class BinaryFocal(Loss):
 
     gamma: float = 2.0
     kind: ClassVar[str] = "binary_focal_cross_entropy"
-    engine_name: ClassVar[str] = "binary_focal_cross_entropy"
     has_accuracy: ClassVar[bool] = True
     activations: ClassVar[tuple[str, ...]] = ("sigmoid",)
 
@@ -243,7 +250,6 @@ class Hinge(Loss):
     """Mean of max(0, 1 - t y_hat), where t is 1 for labels above 0, else -1."""
 
     kind: ClassVar[str] = "hinge"
-    engine_name: ClassVar[str] = "hinge"
     has_accuracy: ClassVar[bool] = True
     activations: ClassVar[tuple[str, ...]] = SIGNED
 
@@ -268,6 +274,16 @@ class Custom(Loss):
             raise TypeError(
                 f"{self._where('function')}: expected a callable, got {self.function!r}"
             )
+
+    @property
+    def engine_name(self) -> str:
+        """What the engine is told: the loss whose place the function takes."""
+        return SumOfSquares.kind
+
+    def of(self, Y: Array, y_hat: Array) -> float:
+        """Return the loss of all samples, whose outputs the function may change."""
+        loss, _ = self.on(Y)(np.arange(len(Y)), y_hat)
+        return loss
 
     def on(self, Y: Array) -> Callable[[Array, Array], tuple[float, Array]]:
         """Return what the engine calls: the same function of places in Y, and of outputs."""

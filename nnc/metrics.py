@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nnc._arguments import read_index
+from nnc._arguments import Array, read_index
 from nnc._optional import unknown_name
 
 __all__ = [
@@ -48,8 +48,6 @@ __all__ = [
     "roc_auc",
     "top_k_accuracy",
 ]
-
-Array = npt.NDArray[Any]
 
 
 # ------------------------------------------------------------------------------------- reading

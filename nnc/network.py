@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nnc import _checkpoint, _core, _data, _fit, _state, losses, metrics, optimizers
+from nnc import _checkpoint, _core, _data, _fit, _state, losses, optimizers
 from nnc._arguments import Array, read_dtype, read_index, read_threads
 from nnc._data import Data
 from nnc._inspect import Inspection
@@ -33,6 +33,7 @@ from nnc.layers import (
     shapes,
 )
 from nnc.metrics import Metric
+from nnc.metrics import resolve as read_metrics
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -204,8 +205,7 @@ class Network(Inspection, Storage):
         self._params = _state.views(self.specs, engine)
 
     def _new_engine(self) -> _core.Engine:
-        loss = self.loss.engine_name or "sum_of_squares"  # the engine's part in a custom loss
-        return _core.Engine(self.engine_layers(), loss, self.dtype.name)
+        return _core.Engine(self.engine_layers(), self.loss.engine_name, self.dtype.name)
 
     def engine_layers(self) -> list[tuple[int, int, str, bool, str, float, float, float]]:
         """Return the layers as the engine takes them."""
@@ -479,7 +479,7 @@ class Network(Inspection, Storage):
         if self.specs[-1].activation in OUTPUT_ONLY:
             classes: Array = outputs.argmax(axis=1)
             return classes
-        if self.classifies:
+        if self.loss.classifies:
             outputs = (outputs > 0.5).astype(np.int64)
         return outputs[:, 0] if self.n_outputs == 1 else outputs
 
@@ -504,7 +504,7 @@ class Network(Inspection, Storage):
 
         The loss is that of the data alone: without the smoothing of labels, L1 and L2.
         """
-        found = _metrics(metrics)
+        found = read_metrics(metrics)
         return self.evaluate_data(
             self._read(X, y, "", sample_weight), found, read_threads(n_threads)
         )
@@ -535,8 +535,7 @@ class Network(Inspection, Storage):
     ) -> dict[str, float]:
         scale = self.input_scale or 0.0
         outputs = self.engine.predict(data.X, n_threads=n_threads, x_scale=scale)
-        value, _ = loss.on(data.Y)(np.arange(len(data.Y)), outputs.copy())
-        return {"loss": value} | self.score(wanted, data, outputs)
+        return {"loss": loss.of(data.Y, outputs.copy())} | self.score(wanted, data, outputs)
 
     def score(self, wanted: Sequence[Metric], data: Data, outputs: Array) -> dict[str, float]:
         """Return metrics of outputs that have been computed."""
@@ -549,11 +548,6 @@ class Network(Inspection, Storage):
         }
 
     # --------------------------------------------------------------------------- helpers
-
-    @property
-    def classifies(self) -> bool:
-        """Whether the loss is that of a classifier."""
-        return self.loss.activations in (losses.CLASSES, losses.PROBABILITIES, ("sigmoid",))
 
     def _read(self, X: Any, y: Any, suffix: str, weights: Any) -> Data:
         names = ("X" + suffix, "y" + suffix, "sample_weight" + suffix)
@@ -582,7 +576,3 @@ class Network(Inspection, Storage):
 
 def _trainable(layer: Layer) -> bool:
     return bool(getattr(layer, "trainable", True))
-
-
-def _metrics(names: Any) -> list[Metric]:
-    return metrics.resolve(names)

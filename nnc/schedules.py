@@ -20,7 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from nnc._arguments import read_index, read_rate
+from nnc._arguments import read_flag, read_index, read_rate, read_real
 
 __all__ = [
     "Constant",
@@ -47,24 +47,6 @@ class Schedule(Protocol):
         """Return the learning rate at that epoch."""
 
 
-def _check(
-    name: str, value: object, least: float, most: float = math.inf, *, above: bool = False
-) -> None:
-    """Raise unless `value` is a finite number from least (or above it) to most."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    if not (math.isfinite(value) and least <= value <= most) or (above and value == least):
-        limits = f"above {least:g}" if above else f"of at least {least:g}"
-        limits += f" and at most {most:g}" if math.isfinite(most) else ""
-        raise ValueError(f"{name}: expected a finite number {limits}, got {value!r}")
-
-
-def _check_flag(name: str, value: object) -> None:
-    """Raise unless `value` is a bool."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
-
-
 @dataclass(frozen=True)
 class Constant:
     """The same rate always.
@@ -79,7 +61,7 @@ class Constant:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check("initial", self.initial, 0, above=True)
+        read_real("initial", self.initial, 0, above=True)
 
     @property
     def per_step(self) -> bool:
@@ -113,10 +95,10 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check_flag("per_step", self.per_step)
-        _check("initial", self.initial, 0, above=True)
-        _check("factor", self.factor, 0, above=True)
-        _check("every", self.every, 0, above=True)
+        read_flag("per_step", self.per_step)
+        read_real("initial", self.initial, 0, above=True)
+        read_real("factor", self.factor, 0, above=True)
+        read_real("every", self.every, 0, above=True)
 
     def __call__(self, epoch: float) -> float:
         """Return the learning rate at that epoch."""
@@ -144,9 +126,9 @@ class ExponentialDecay:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check_flag("per_step", self.per_step)
-        _check("initial", self.initial, 0, above=True)
-        _check("factor", self.factor, 0, above=True)
+        read_flag("per_step", self.per_step)
+        read_real("initial", self.initial, 0, above=True)
+        read_real("factor", self.factor, 0, above=True)
 
     def __call__(self, epoch: float) -> float:
         """Return the learning rate at that epoch."""
@@ -177,9 +159,9 @@ class InverseScaling:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check_flag("per_step", self.per_step)
-        _check("initial", self.initial, 0, above=True)
-        _check("power", self.power, 0)
+        read_flag("per_step", self.per_step)
+        read_real("initial", self.initial, 0, above=True)
+        read_real("power", self.power, 0)
 
     def __call__(self, epoch: float) -> float:
         """Return the learning rate at that epoch."""
@@ -217,12 +199,12 @@ class Cosine:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check_flag("per_step", self.per_step)
-        _check("initial", self.initial, 0, above=True)
+        read_flag("per_step", self.per_step)
+        read_real("initial", self.initial, 0, above=True)
         if self.period is not None:
-            _check("period", self.period, 0, above=True)
-        _check("multiplier", self.multiplier, 1)
-        _check("minimum", self.minimum, 0, self.initial)
+            read_real("period", self.period, 0, above=True)
+        read_real("multiplier", self.multiplier, 1)
+        read_real("minimum", self.minimum, 0, self.initial)
 
     def for_training(self, epochs: float, steps_per_epoch: int) -> Cosine:
         """Return the schedule with the period that is not given: all the epochs."""
@@ -269,11 +251,11 @@ class Warmup:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check_flag("per_step", self.per_step)
+        read_flag("per_step", self.per_step)
         if not callable(self.schedule):
-            _check("schedule", self.schedule, 0, above=True)
-        _check("epochs", self.epochs, 0, above=True)
-        _check("start", self.start, 0, 1, above=True)
+            read_real("schedule", self.schedule, 0, above=True)
+        read_real("epochs", self.epochs, 0, above=True)
+        read_real("start", self.start, 0, 1, above=True)
 
     def for_training(self, epochs: float, steps_per_epoch: int) -> Warmup:
         """Return the schedule where what comes after knows how many epochs are left for it."""
@@ -329,12 +311,12 @@ class OneCycle:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check("maximum", self.maximum, 0, above=True)
+        read_real("maximum", self.maximum, 0, above=True)
         if self.epochs is not None:
-            _check("epochs", self.epochs, 0, above=True)
-        _check("rise", self.rise, 0, 1)
-        _check("divisor", self.divisor, 1)
-        _check("final_divisor", self.final_divisor, 1)
+            read_real("epochs", self.epochs, 0, above=True)
+        read_real("rise", self.rise, 0, 1)
+        read_real("divisor", self.divisor, 1)
+        read_real("final_divisor", self.final_divisor, 1)
         if self.steps_per_epoch is not None:
             read_index("steps_per_epoch", self.steps_per_epoch, 1)
 
