@@ -105,6 +105,10 @@ def test_the_type_is_closed():
 # ----------------------------------------------------------------------------------- fit
 
 
+def part(start, n, l1=0.0, l2=0.0, decay=0.0, max_norm=0.0, row=0):
+    return start, n, False, l1, l2, decay, max_norm, row
+
+
 EXPECTED = "fit: expected epochs >= 0, batch_size >= 1, n_threads >= 1, a finite learning_rate > 0"
 
 
@@ -138,6 +142,17 @@ EXPECTED = "fit: expected epochs >= 0, batch_size >= 1, n_threads >= 1, a finite
         ({"seed": "seed"}, (ValueError, TypeError), None),
         ({"callback": 3}, TypeError, "not callable"),
         ({"momentun": 0.9}, TypeError, "momentun"),
+        ({"ranges": 3}, TypeError, "ranges: expected a sequence"),
+        ({"ranges": [[0, 4]]}, TypeError, "ranges: expected tuples, got list"),
+        ({"ranges": [(0, 4, False, 0.1)]}, TypeError, "start, n, frozen, l1, l2, decay, max_norm"),
+        ({"ranges": [part(0, 27)]}, ValueError, r"parts of 26 parameters .* got \[0, 0 \+ 27\)"),
+        ({"ranges": [part(-1, 4)]}, ValueError, "in order and without overlap"),
+        ({"ranges": [part(0, 9), part(8, 4)]}, ValueError, r"got \[8, 8 \+ 4\)"),
+        ({"ranges": [part(0, 4, l1=-1.0)]}, ValueError, "l1, l2, decay and max_norm must be"),
+        ({"ranges": [part(0, 4, l2=np.nan)]}, ValueError, "finite numbers >= 0"),
+        ({"ranges": [part(0, 4, decay=np.inf)]}, ValueError, "finite numbers >= 0"),
+        ({"ranges": [part(0, 4, max_norm=1.0)]}, ValueError, "whole rows"),
+        ({"ranges": [part(0, 4, max_norm=1.0, row=3)]}, ValueError, "whole rows"),
         ({"X": X[0]}, ValueError, r"X: expected shape \(any, 3\), got \(3,\): .*reshape\(1, -1\)"),
         ({"X": X.T}, ValueError, r"X: expected shape \(any, 3\), got \(3, 37\): pass X.T"),
         ({"X": X[:, :2]}, ValueError, r"X: expected shape \(any, 3\), got \(37, 2\)"),

@@ -281,19 +281,31 @@ PyObject *nnc_head(PyArrayObject *vector, size_t n)
     return PySequence_GetSlice((PyObject *)vector, 0, (Py_ssize_t)n);
 }
 
-nnc_data nnc_rows(PyArrayObject *x, PyArrayObject *y)
+/* Matrices whose samples lie along that axis. */
+static nnc_data data_along(int samples, PyArrayObject *x, PyArrayObject *y)
 {
     npy_intp item = PyArray_ITEMSIZE(x);
+    int features = 1 - samples;
     nnc_data data = {.x = PyArray_DATA(x),
-                     .x_sample = PyArray_STRIDE(x, 0) / item,
-                     .x_feature = PyArray_STRIDE(x, 1) / item,
-                     .m = (size_t)PyArray_DIM(x, 0)};
+                     .x_sample = PyArray_STRIDE(x, samples) / item,
+                     .x_feature = PyArray_STRIDE(x, features) / item,
+                     .m = (size_t)PyArray_DIM(x, samples)};
     if (y) {
         data.y = PyArray_DATA(y);
-        data.y_sample = PyArray_STRIDE(y, 0) / item;
-        data.y_feature = PyArray_STRIDE(y, 1) / item;
+        data.y_sample = PyArray_STRIDE(y, samples) / item;
+        data.y_feature = PyArray_STRIDE(y, features) / item;
     }
     return data;
+}
+
+nnc_data nnc_rows(PyArrayObject *x, PyArrayObject *y)
+{
+    return data_along(0, x, y);
+}
+
+nnc_data nnc_columns(PyArrayObject *x, PyArrayObject *y)
+{
+    return data_along(1, x, y);
 }
 
 bool nnc_is_row(PyObject *object, nnc_dtype dtype, npy_intp n)

@@ -127,44 +127,6 @@ static bool check_numbers(const arguments *a)
     return false;
 }
 
-static bool read_ranges(arguments *a, size_t n_params)
-{
-    if (!a->ranges_object) return true;
-    PyObject *items = PySequence_Fast(a->ranges_object, "ranges: expected a sequence");
-    if (!items) return false;
-    size_t n = (size_t)PySequence_Fast_GET_SIZE(items), end = 0;
-    bool good = true;
-    if (n > 0) a->ranges = PyMem_Calloc(n, sizeof *a->ranges);
-    if (n > 0 && !a->ranges) {
-        PyErr_NoMemory();
-        good = false;
-    }
-    for (size_t i = 0; good && i < n; i++) {
-        Py_ssize_t start, count, row_length;
-        int frozen;
-        nnc_range *r = &a->ranges[i];
-        PyObject *item = PySequence_Fast_GET_ITEM(items, i);
-        good = PyTuple_Check(item) &&
-               PyArg_ParseTuple(item, "nnpddddn", &start, &count, &frozen, &r->l1, &r->l2,
-                                &r->decay, &r->max_norm, &row_length);
-        if (!good && !PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "ranges: expected tuples");
-        if (!good) break;
-        r->start = (size_t)start;
-        r->n = (size_t)count;
-        r->frozen = frozen;
-        r->row_length = (size_t)row_length;
-        good = start >= 0 && count >= 0 && r->start >= end && r->start <= n_params &&
-               r->n <= n_params - r->start && is_not_negative(r->l1) && is_not_negative(r->l2) &&
-               is_not_negative(r->decay) && is_not_negative(r->max_norm) && row_length >= 0 &&
-               (r->max_norm == 0 || (row_length > 0 && count % row_length == 0));
-        if (!good) PyErr_Format(PyExc_ValueError, "ranges[%zu]: out of range", i);
-        end = r->start + r->n;
-    }
-    a->n_ranges = n;
-    Py_DECREF(items);
-    return good;
-}
-
 /* rates (epochs, 1 or steps), borrowed, or NULL for None. */
 static bool read_rates(arguments *a, size_t m)
 {
@@ -184,9 +146,11 @@ static bool read_rates(arguments *a, size_t m)
 /* Reading inputs may let other threads run. */
 static bool read_arrays(arguments *a, nnc_engine *self)
 {
-    return (a->seed == Py_None || nnc_seed_rng(&a->rng, a->seed)) &&
-           nnc_engine_read(self, &a->samples) && read_rates(a, a->samples.data.m) &&
-           read_ranges(a, self->net.n_params);
+    if (a->seed != Py_None && !nnc_seed_rng(&a->rng, a->seed)) return false;
+    if (!nnc_engine_read(self, &a->samples) || !read_rates(a, a->samples.data.m)) return false;
+    if (!a->ranges_object) return true;
+    a->ranges = nnc_read_ranges(a->ranges_object, true, self->net.n_params, &a->n_ranges);
+    return a->ranges != NULL;
 }
 
 /* Puts the optimizer's numbers into place; its state and steps go on. */

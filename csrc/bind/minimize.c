@@ -1,51 +1,6 @@
 /* minimize.c - the second-order methods on all samples at once. */
 #include "bind/module.h"
 
-#include <stdlib.h>
-
-/* (start, n, frozen, l2) tuples, in order and within n_params parameters; owned by the caller.
- * NULL with an exception. */
-static nnc_range *read_ranges(PyObject *sequence, size_t *n, size_t n_params)
-{
-    PyObject *items = PySequence_Fast(sequence, "ranges: expected a sequence");
-    if (!items) return NULL;
-    *n = (size_t)PySequence_Fast_GET_SIZE(items);
-    nnc_range *ranges = PyMem_Calloc(*n + 1, sizeof *ranges);
-    if (!ranges) PyErr_NoMemory();
-    size_t end = 0;
-    for (size_t i = 0; ranges && i < *n; i++) {
-        Py_ssize_t start = 0, length = 0;
-        int frozen = 0;
-        double l2 = 0;
-        PyObject *item = PySequence_Fast_GET_ITEM(items, i);
-        bool read = PyTuple_Check(item) &&
-                    PyArg_ParseTuple(item, "nnpd;ranges: expected (start, n, frozen, l2)", &start,
-                                     &length, &frozen, &l2);
-        if (!read && !PyErr_Occurred())
-            PyErr_Format(PyExc_TypeError, "ranges: expected tuples, got %s",
-                         Py_TYPE(item)->tp_name);
-        bool fits = read && start >= 0 && length >= 0 && (size_t)start >= end &&
-                    (size_t)start <= n_params && (size_t)length <= n_params - (size_t)start;
-        if (read && !fits)
-            PyErr_Format(PyExc_ValueError,
-                         "ranges: expected parts of %zu parameters in order and without overlap, "
-                         "got [%zd, %zd + %zd)",
-                         n_params, start, start, length);
-        else if (read && !(l2 >= 0 && l2 <= 1e300))
-            PyErr_SetString(PyExc_ValueError, "ranges: l2 must be a finite number >= 0");
-        if (PyErr_Occurred()) {
-            PyMem_Free(ranges);
-            ranges = NULL;
-            break;
-        }
-        ranges[i] =
-            (nnc_range){.start = (size_t)start, .n = (size_t)length, .frozen = frozen, .l2 = l2};
-        end = (size_t)start + (size_t)length;
-    }
-    Py_DECREF(items);
-    return ranges;
-}
-
 /* False with ValueError where a number makes no sense; NaN makes none. */
 static bool check_options(const nnc_minimizing *problem, Py_ssize_t iterations,
                           Py_ssize_t evaluations, Py_ssize_t history, Py_ssize_t n_threads)
@@ -163,22 +118,15 @@ static PyObject *minimize(PyObject *Py_UNUSED(module), PyObject *args, PyObject 
 
     nnc_net net;
     nnc_range *ranges = NULL;
-    size_t n_layers;
-    nnc_layer *layers = nnc_read_layers(layers_object, &n_layers, true);
+    nnc_layer *layers = nnc_read_net(layers_object, true, params, &net);
     if (!layers) return NULL;
-    if (!nnc_check(nnc_net_init(&net, layers, n_layers))) goto free_layers;
-    if ((size_t)PyArray_SIZE(params) != net.n_params) {
-        PyErr_Format(PyExc_ValueError, "params: expected %zu elements, got %zd", net.n_params,
-                     (Py_ssize_t)PyArray_SIZE(params));
-        goto free_layers;
-    }
     if (ranges_object) {
-        ranges = read_ranges(ranges_object, &problem.n_ranges, net.n_params);
+        ranges = nnc_read_ranges(ranges_object, false, net.n_params, &problem.n_ranges);
         if (!ranges) goto free_layers;
     }
     if (!nnc_read_inputs_as(in, 2, problem.dtype)) goto free_layers;
     PyArrayObject *x = in[0].array, *y = in[1].array;
-    npy_intp n_in = (npy_intp)layers[0].n_in, n_out = (npy_intp)layers[n_layers - 1].n_out;
+    npy_intp n_in = (npy_intp)layers[0].n_in, n_out = (npy_intp)layers[net.n_layers - 1].n_out;
     if (!nnc_expect_matrix(&in[0], n_in, -1) ||
         !nnc_expect_matrix(&in[1], n_out, PyArray_DIM(x, 1)))
         goto release;
@@ -193,7 +141,7 @@ static PyObject *minimize(PyObject *Py_UNUSED(module), PyObject *args, PyObject 
         PyErr_SetString(PyExc_ValueError, "X: expected at least one sample, got none");
         goto release;
     }
-    npy_intp entries = iterations + 1, item = (npy_intp)nnc_dtype_size(problem.dtype);
+    npy_intp entries = iterations + 1;
     cost = nnc_new_array(NNC_F64, 1, &entries);
     if (!cost) goto release;
 
@@ -203,14 +151,8 @@ static PyObject *minimize(PyObject *Py_UNUSED(module), PyObject *args, PyObject 
                                .n_params = PyArray_SIZE(params),
                                .size = (size_t)PyArray_NBYTES(params)};
     problem.net = &net;
-    problem.data = (nnc_data){.x = PyArray_DATA(x),
-                              .y = PyArray_DATA(y),
-                              .x_feature = PyArray_STRIDE(x, 0) / item,
-                              .x_sample = PyArray_STRIDE(x, 1) / item,
-                              .y_feature = PyArray_STRIDE(y, 0) / item,
-                              .y_sample = PyArray_STRIDE(y, 1) / item,
-                              .m = (size_t)PyArray_DIM(x, 1),
-                              .weights = weights.array ? PyArray_DATA(weights.array) : NULL};
+    problem.data = nnc_columns(x, y);
+    if (weights.array) problem.data.weights = PyArray_DATA(weights.array);
     problem.iterations = (size_t)iterations;
     problem.evaluations = (size_t)evaluations;
     problem.history = (size_t)history;

@@ -2,6 +2,7 @@
  *   module.c    creates the module and imports NumPy's C API
  *   arrays.c    looks at an array's dtype, flags, shape, overlap
  *   errors.c    turns a status of the core, or an unknown name, into an exception
+ *   ranges.c    parts of the parameter block, from tuples
  *   monitor.c   lets Python act while the core trains
  *   elementwise.c   functions of each element;   steps.c   the tutorial's other single steps
  *   training.c  training, random numbers, the CPU;   threads.c   the number of threads
@@ -80,6 +81,8 @@ PyObject *nnc_view(nnc_dtype dtype, npy_intp n, void *data, PyObject *owner);
 PyObject *nnc_head(PyArrayObject *vector, size_t n);
 /* Matrices whose rows are samples; y may be NULL. */
 nnc_data nnc_rows(PyArrayObject *x, PyArrayObject *y);
+/* The same of matrices whose columns are samples. */
+nnc_data nnc_columns(PyArrayObject *x, PyArrayObject *y);
 /* Whether the object is a vector of n elements that C may read as it is. */
 bool nnc_is_row(PyObject *object, nnc_dtype dtype, npy_intp n);
 /* The dtype of that name; false with ValueError. */
@@ -127,8 +130,17 @@ nnc_monitor nnc_monitor_of(nnc_python_monitor *self, size_t every);
 /* layers (n) from a sequence of (n_in, n_out, activation, has_bias); owned by the caller. Where
  * `any`, those of NNC_SOFTMAX_LIST are known too, and kind, rate, epsilon, momentum may follow. */
 nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool any);
+/* Those layers, and the network of them, which params must be a block of. */
+nnc_layer *nnc_read_net(PyObject *sequence, bool any, PyArrayObject *params, nnc_net *net);
 /* Seeds from an int, as numpy.random.seed(int), or a uint32 array, as numpy.random.seed(array). */
 bool nnc_seed_rng(nnc_rng *rng, PyObject *seed);
+
+/* ------------------------------------------------------------------------------ ranges.c */
+
+/* Parts of a block of n_params parameters, in order, from tuples (start, n, frozen, l1, l2, decay,
+ * max_norm, row_length), or where not `all` (start, n, frozen, l2); owned by the caller. NULL with
+ * an exception. */
+nnc_range *nnc_read_ranges(PyObject *sequence, bool all, size_t n_params, size_t *n_ranges);
 
 /* ------------------------------------------------------------------------------ engine.c */
 

@@ -52,6 +52,20 @@ nnc_layer *nnc_read_layers(PyObject *sequence, size_t *n, bool any)
     return layers;
 }
 
+nnc_layer *nnc_read_net(PyObject *sequence, bool any, PyArrayObject *params, nnc_net *net)
+{
+    size_t n_layers;
+    nnc_layer *layers = nnc_read_layers(sequence, &n_layers, any);
+    if (!layers) return NULL;
+    if (nnc_check(nnc_net_init(net, layers, n_layers))) {
+        if ((size_t)PyArray_SIZE(params) == net->n_params) return layers;
+        PyErr_Format(PyExc_ValueError, "params: expected %zu elements, got %zd", net->n_params,
+                     (Py_ssize_t)PyArray_SIZE(params));
+    }
+    PyMem_Free(layers);
+    return NULL;
+}
+
 PyDoc_STRVAR(layout_doc,
              "layout($module, layers, /)\n--\n\n"
              "([(offset of W, offset of b), …], number of parameters) in the block of a network\n"
@@ -163,23 +177,16 @@ static PyObject *train(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
     if (seed != Py_None && !nnc_seed_rng(&rng, seed)) return NULL;
 
     nnc_net net;
-    size_t n_layers, done;
-    nnc_layer *layers = nnc_read_layers(layers_object, &n_layers, false);
+    size_t done;
+    nnc_layer *layers = nnc_read_net(layers_object, false, params, &net);
     if (!layers) return NULL;
-    if (!nnc_check(nnc_net_init(&net, layers, n_layers))) goto free_layers;
-    if ((size_t)PyArray_SIZE(params) != net.n_params) {
-        PyErr_Format(PyExc_ValueError, "params: expected %zu elements, got %zd", net.n_params,
-                     (Py_ssize_t)PyArray_SIZE(params));
-        goto free_layers;
-    }
     if (!nnc_read_inputs_as(in, 2, dtype)) goto free_layers;
     PyArrayObject *x = in[0].array, *y = in[1].array;
-    npy_intp n_in = (npy_intp)layers[0].n_in, n_out = (npy_intp)layers[n_layers - 1].n_out;
+    npy_intp n_in = (npy_intp)layers[0].n_in, n_out = (npy_intp)layers[net.n_layers - 1].n_out;
     if (!nnc_expect_matrix(&in[0], n_in, -1) ||
         !nnc_expect_matrix(&in[1], n_out, PyArray_DIM(x, 1)))
         goto release;
 
-    npy_intp item = (npy_intp)nnc_dtype_size(dtype);
     nnc_python_monitor self = {.progress = progress == Py_None ? NULL : progress,
                                .at_epoch = callback == Py_None ? NULL : callback,
                                .dtype = dtype,
@@ -189,13 +196,7 @@ static PyObject *train(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
         .net = &net,
         .dtype = dtype,
         .loss = loss,
-        .data = {.x = PyArray_DATA(x),
-                 .y = PyArray_DATA(y),
-                 .x_feature = PyArray_STRIDE(x, 0) / item,
-                 .x_sample = PyArray_STRIDE(x, 1) / item,
-                 .y_feature = PyArray_STRIDE(y, 0) / item,
-                 .y_sample = PyArray_STRIDE(y, 1) / item,
-                 .m = (size_t)PyArray_DIM(x, 1)},
+        .data = nnc_columns(x, y),
         .epochs = (size_t)epochs,
         .learning_rate = rate,
         .n_threads = (size_t)n_threads,
