@@ -191,7 +191,10 @@ def test_threads_kernels_and_layouts_change_no_bit(network, m, batch_size, adam)
 
     def bits(X, Y, n_threads=1):
         ours = engine(layers, loss, params)
-        histories = ours.fit(X, Y, n_threads=n_threads, **options | {"learning_rate": 1e-3})
+        try:
+            histories = ours.fit(X, Y, n_threads=n_threads, **options | {"learning_rate": 1e-3})
+        except FloatingPointError as diverged:  # names epoch and batch: these must agree, too
+            return str(diverged).encode()
         parts = [ours.params, *histories, ours.predict(X, n_threads=n_threads)]
         return b"".join(part.tobytes() for part in parts)
 
