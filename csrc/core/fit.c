@@ -8,11 +8,8 @@
 #include <string.h>
 
 #include "core/custom.h"
+#include "core/phases.h"
 #include "core/step.h"
-#include "core/team.h"
-
-/* Panels that go through the network together, so that a block of weights serves them all. */
-enum { GROUP = 8 };
 
 typedef struct {
     const nnc_fitting *fitting;
@@ -33,11 +30,10 @@ typedef struct {
     double loss, hits, weight; /* of the epoch so far */
     double penalty;            /* likewise, of L1 and L2 */
     bool begun;                /* the epoch: nobody stopped it before */
-    atomic_size_t tickets[2];  /* by phase: the next panel, the next task */
-    atomic_bool hurry;         /* set by rank 0 at any time: phases may break off */
-    atomic_bool never;         /* false */
-    atomic_bool stop[2];       /* by phase, and set only in it: it broke off */
-    nnc_status verdict;        /* of rank 0 on an epoch */
+    nnc_phases phases;
+    atomic_bool hurry;  /* set by rank 0 at any time: phases may break off */
+    atomic_bool never;  /* false */
+    nnc_status verdict; /* of rank 0 on an epoch */
     size_t done;
 } run;
 
@@ -78,8 +74,9 @@ static bool vanishes(const nnc_batch *batch, double rate)
 /* Groups of panels until none is left, all at once where the batch is not wide or is coupled:
  * forward, loss, backward. What is not wide breaks off before it begins, or it would leave half an
  * update. */
-static bool panel_phase(member *self)
+static bool panel_phase(void *member_)
 {
+    member *self = member_;
     run *r = self->run;
     nnc_batch *b = &self->batch;
     nnc_panel_scratch *scratch = &r->scratch[self->rank];
@@ -87,11 +84,11 @@ static bool panel_phase(member *self)
     const bool custom = r->fitting->custom;
     if (custom && self->rank > 0) return true; /* what it calls belongs to rank 0 */
     if (b->wide && !b->coupled && !custom)
-        most = nnc_max(1, nnc_min(panels / (2 * r->n_threads), GROUP));
+        most = nnc_panel_group(panels, r->n_threads);
     else if (!b->wide && !nnc_pacer_tick(&r->pacers[0], b->net->n_params * b->n))
         return false;
     for (;;) {
-        size_t first = atomic_fetch_add_explicit(&r->tickets[0], most, memory_order_relaxed);
+        size_t first = nnc_take_next(&r->phases, NNC_PANELS, most);
         if (first >= panels) return true;
         size_t end = nnc_min(first + most, panels);
         for (size_t p = first; p < end; p++)
@@ -113,42 +110,27 @@ static bool panel_phase(member *self)
     }
 }
 
-/* Tasks until none is left. */
-static bool weight_phase(member *self)
+static bool weight_phase(void *member_)
 {
+    member *self = member_;
     run *r = self->run;
-    const nnc_batch *b = &self->batch;
-    for (;;) {
-        size_t t = atomic_fetch_add_explicit(&r->tickets[1], 1, memory_order_relaxed);
-        if (t >= b->n_tasks) return true;
-        if (!nnc_weight_gradients(b, b->tasks[t], r->grads, 0, &r->scratch[self->rank]))
-            return false;
-    }
+    return nnc_weight_tasks(&r->phases, &self->batch, r->grads, &r->scratch[self->rank]);
 }
 
-/* Runs a phase and waits for all; false where it broke off. In a child that a callback forked, the
- * members that it lacks have left their part undone, and rank 0 does it all. */
-static bool whole_phase(member *self, bool (*phase)(member *), size_t which)
+static bool whole_phase(member *self, nnc_phase phase, bool (*work)(void *))
 {
     run *r = self->run;
-    bool polls = self->rank == 0 && r->pacers[0].monitor;
-    if (!phase(self)) atomic_store(&r->stop[which], true);
-    nnc_team_barrier(self->team, polls ? nnc_pacer_poll : NULL, &r->pacers[0]);
-    if (self->rank == 0 && nnc_team_lost_members(self->team)) {
-        atomic_store(&r->tickets[which], 0);
-        if (!phase(self)) atomic_store(&r->stop[which], true);
-    }
-    return !atomic_load(&r->stop[which]);
+    return nnc_whole_phase(&r->phases, phase, self->team, self->rank, r->pacers, work, self);
 }
 
-/* One step; false where it broke off, with the parameters untouched. Rank 0 sets back each phase's
- * tickets in the other. */
+/* One step; false where it broke off, with the parameters untouched. Rank 0 rewinds each
+ * phase in the other. */
 static bool step(member *self)
 {
     run *r = self->run;
     bool first = self->rank == 0;
-    if (!whole_phase(self, panel_phase, 0)) return false;
-    if (first) atomic_store_explicit(&r->tickets[0], 0, memory_order_relaxed);
+    if (!whole_phase(self, NNC_PANELS, panel_phase)) return false;
+    if (first) nnc_rewind_phase(&r->phases, NNC_PANELS);
     if (first) nnc_descent_begin(&r->descent, rate_of(self), mean_of(self));
     for (size_t p = 0; first && p < nnc_batch_panels(&self->batch); p++) {
         r->loss += self->batch.costs[p];
@@ -158,8 +140,8 @@ static bool step(member *self)
     size_t *bad = r->fitting->bad_batch;
     if (first && bad && *bad == SIZE_MAX && !isfinite(r->loss))
         *bad = self->start / r->fitting->batch;
-    if (self->batch.wide && !whole_phase(self, weight_phase, 1)) return false;
-    if (first) atomic_store_explicit(&r->tickets[1], 0, memory_order_relaxed);
+    if (self->batch.wide && !whole_phase(self, NNC_WEIGHTS, weight_phase)) return false;
+    if (first) nnc_rewind_phase(&r->phases, NNC_WEIGHTS);
     if (first && self->batch.coupled)
         nnc_move_moments(&self->batch, r->fitting->stepper, self->next, self->params);
     if (!r->fused)

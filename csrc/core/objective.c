@@ -7,12 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/team.h"
-
 enum { PART = 2048 };
-
-/* Panels that go through the network together, so that a block of weights serves them all. */
-enum { TOGETHER = 8 };
 
 /* --------------------------------------------------------------------------- arithmetic */
 
@@ -64,15 +59,16 @@ typedef struct {
 } member;
 
 /* Groups of panels until none is left, all at once where the batch is not wide. */
-static bool panel_phase(member *self)
+static bool panel_phase(void *member_)
 {
+    member *self = member_;
     nnc_objective *o = self->objective;
     nnc_batch *b = &self->batch;
     nnc_panel_scratch *scratch = &o->scratch[self->rank];
     size_t panels = nnc_batch_panels(b), most = panels;
-    if (b->wide) most = nnc_max(1, nnc_min(panels / (2 * o->n_threads), TOGETHER));
+    if (b->wide) most = nnc_panel_group(panels, o->n_threads);
     for (;;) {
-        size_t first = atomic_fetch_add_explicit(&o->tickets[0], most, memory_order_relaxed);
+        size_t first = nnc_take_next(&o->phases, NNC_PANELS, most);
         if (first >= panels) return true;
         size_t end = nnc_min(first + most, panels);
         for (size_t p = first; p < end; p++)
@@ -86,32 +82,17 @@ static bool panel_phase(member *self)
     }
 }
 
-/* Tasks until none is left. */
-static bool weight_phase(member *self)
+static bool weight_phase(void *member_)
 {
+    member *self = member_;
     nnc_objective *o = self->objective;
-    const nnc_batch *b = &self->batch;
-    for (;;) {
-        size_t t = atomic_fetch_add_explicit(&o->tickets[1], 1, memory_order_relaxed);
-        if (t >= b->n_tasks) return true;
-        if (!nnc_weight_gradients(b, b->tasks[t], o->grads, 0, &o->scratch[self->rank]))
-            return false;
-    }
+    return nnc_weight_tasks(&o->phases, &self->batch, o->grads, &o->scratch[self->rank]);
 }
 
-/* Runs a phase and waits for all; false where it broke off. In a child that a callback forked,
- * rank 0 does what the members that it lacks have left. */
-static bool whole_phase(member *self, bool (*phase)(member *), size_t which)
+static bool whole_phase(member *self, nnc_phase phase, bool (*work)(void *))
 {
     nnc_objective *o = self->objective;
-    bool polls = self->rank == 0 && o->pacers[0].monitor;
-    if (!phase(self)) atomic_store(&o->stop[which], true);
-    nnc_team_barrier(self->team, polls ? nnc_pacer_poll : NULL, &o->pacers[0]);
-    if (self->rank == 0 && nnc_team_lost_members(self->team)) {
-        atomic_store(&o->tickets[which], 0);
-        if (!phase(self)) atomic_store(&o->stop[which], true);
-    }
-    return !atomic_load(&o->stop[which]);
+    return nnc_whole_phase(&o->phases, phase, self->team, self->rank, o->pacers, work, self);
 }
 
 /* What rank 0 does with the sums over a part. */
@@ -122,7 +103,8 @@ static void gather_part(member *self)
     for (size_t p = 0; p < nnc_batch_panels(b); p++) o->sum += b->costs[p];
     for (size_t i = 0; o->gradient && i < b->net->n_params; i++)
         o->gradient[i] += nnc_widened(b->dtype, o->grads, i);
-    for (int i = 0; i < 2; i++) atomic_store_explicit(&o->tickets[i], 0, memory_order_relaxed);
+    nnc_rewind_phase(&o->phases, NNC_PANELS);
+    nnc_rewind_phase(&o->phases, NNC_WEIGHTS);
 }
 
 static void run_parts(void *context, nnc_team *team, size_t rank)
@@ -131,8 +113,9 @@ static void run_parts(void *context, nnc_team *team, size_t rank)
     member self = {.objective = o, .team = team, .rank = rank, .batch = o->batch};
     for (; self.start < o->problem->data.m; self.start += self.batch.n) {
         self.batch.n = nnc_min(PART, o->problem->data.m - self.start);
-        if (!whole_phase(&self, panel_phase, 0)) return;
-        if (o->gradient && self.batch.wide && !whole_phase(&self, weight_phase, 1)) return;
+        if (!whole_phase(&self, NNC_PANELS, panel_phase)) return;
+        if (o->gradient && self.batch.wide && !whole_phase(&self, NNC_WEIGHTS, weight_phase))
+            return;
         if (rank == 0) gather_part(&self);
         nnc_team_barrier(team, NULL, NULL);
     }

@@ -6,7 +6,7 @@
 #ifndef NNC_CORE_OBJECTIVE_H
 #define NNC_CORE_OBJECTIVE_H
 
-#include "core/panels.h"
+#include "core/phases.h"
 
 typedef struct {
     const nnc_minimizing *problem;
@@ -17,9 +17,8 @@ typedef struct {
     double divisor;             /* of the sum of losses */
     void *params, *grads;       /* of the dtype: the point, the sums over a part of the samples */
     double sum, *gradient;      /* over the samples so far; gradient may be NULL: not wanted */
-    atomic_size_t tickets[2];   /* by phase: the next panel, the next task */
-    atomic_bool stop[2];        /* by phase: it broke off */
-    atomic_bool hurry;          /* set by rank 0 at any time: phases may break off */
+    nnc_phases phases;
+    atomic_bool hurry; /* set by rank 0 at any time: phases may break off */
 } nnc_objective;
 
 /* Where a minimization stands. */
