@@ -15,7 +15,7 @@ enum { BLOCK_BYTES = 192 << 10 };
 enum { WIDE_WORK = 1 << 20 };
 
 /* Rows are cut at multiples of this: full tiles on every ISA. */
-enum { ROW_UNIT = 12 };
+enum { ROW_UNIT = 24 };
 
 size_t nnc_batch_panels(const nnc_batch *batch)
 {
@@ -33,7 +33,7 @@ static void *turned_matrix(const nnc_batch *b, nnc_arena *arena, size_t features
 /* The rows of `row_bytes` that are worked on at a time. */
 static size_t block_rows(size_t row_bytes, size_t rows)
 {
-    size_t most = nnc_max(BLOCK_BYTES / row_bytes / ROW_UNIT, 2) * ROW_UNIT;
+    size_t most = nnc_max(BLOCK_BYTES / row_bytes / ROW_UNIT, 1) * ROW_UNIT;
     return nnc_min(most, rows);
 }
 

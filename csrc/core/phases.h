@@ -16,7 +16,7 @@ typedef struct {
 } nnc_phases;
 
 /* Panels that go through the network together, so that a block of weights serves them all. */
-enum { NNC_PANEL_GROUP = 8 };
+enum { NNC_PANEL_GROUP = 16 };
 
 /* The size of groups of panels that gives each of n threads some. */
 static inline size_t nnc_panel_group(size_t panels, size_t n_threads)

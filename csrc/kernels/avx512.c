@@ -11,10 +11,12 @@
 #define NNC_VECTOR_BYTES 64
 #define NNC_FMA 1
 #define NNC_TILE_ROWS 12
+/* Not more than 8 by 2: rows of weights that are a multiple of a page apart share the 8 ways of one
+ * set of the first cache. */
 #define NNC_TILE_VECTORS 5
-#define NNC_TILE_MOST_ROWS {12, 12, 8, 6, 5}
+#define NNC_TILE_MOST_ROWS {12, 8, 8, 6, 5}
 #define NNC_TILE_GRID(X) \
-    NNC_ROWS_12(X, 1) NNC_ROWS_12(X, 2) NNC_ROWS_8(X, 3) NNC_ROWS_6(X, 4) NNC_ROWS_5(X, 5)
+    NNC_ROWS_12(X, 1) NNC_ROWS_8(X, 2) NNC_ROWS_8(X, 3) NNC_ROWS_6(X, 4) NNC_ROWS_5(X, 5)
 #define NNC_DOT_ROWS 6
 #define NNC_DOT_GRID(X) NNC_ROWS_6(X, 1) NNC_ROWS_6(X, 2) NNC_ROWS_6(X, 3) NNC_ROWS_6(X, 4)
 

@@ -3,12 +3,13 @@
  *
  * A register tile computes `rows` features of `vectors` vectors of samples, as NNC_TILE_GRID
  * lists; a matrix is cut into near-equal tiles, so that few of them are much smaller than the
- * registers allow. Columns of tiles come outermost: one column of inputs stays in the first
- * cache while all the weights pass over it. Where it is too deep for that, it is taken in parts,
+ * registers allow. Columns of tiles come outermost: one column of inputs stays in the
+ * caches while all the weights pass over it. Where it is too deep for that, it is taken in parts,
  * and a group of tiles puts its sums aside between them. */
 
-/* About two thirds of the smallest first cache. */
-#define NNC_CACHED_BYTES ((size_t)20 << 10)
+/* About two thirds of the smallest first cache, and a sixth of the smallest second one. */
+#define NNC_L1_BYTES ((size_t)20 << 10)
+#define NNC_L2_BYTES ((size_t)80 << 10)
 
 /* So many tiles put their sums aside together. */
 #define NNC_TILE_GROUP ((size_t)12)
@@ -239,10 +240,10 @@ static NNC_ALWAYS_INLINE void NNC_FN(run_column)(bool backward, real *c, const r
     const NNC_FN(tile_function) *tiles =
         &(backward ? NNC_FN(tiles_t) : NNC_FN(tiles))[0][vectors - 1];
     nnc_split down = nnc_split_evenly(n_rows, NNC_FN(most_rows)[vectors - 1]);
-    if (depth * row_bytes > NNC_CACHED_BYTES) {
+    if (depth * row_bytes > NNC_L2_BYTES) {
         NNC_FN(column) column = {
             c, w, x, side, depth, ld, w_ld, w_row, backward ? w_ld : 1, side_row, tiles, down};
-        NNC_FN(run_deep_column)(column, f, NNC_CACHED_BYTES / row_bytes);
+        NNC_FN(run_deep_column)(column, f, NNC_L2_BYTES / row_bytes);
         return;
     }
     NNC_FN(ends) ends = {.f = f};

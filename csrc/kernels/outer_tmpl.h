@@ -66,7 +66,7 @@ NNC_TILE_GRID(NNC_DEFINE_OUTER)
 static const NNC_FN(outer_function)
     NNC_FN(outers)[NNC_TILE_ROWS][NNC_TILE_VECTORS] = {NNC_TILE_GRID(NNC_OUTER_ENTRY)};
 
-/* Where nothing is fused, many samples are taken in parts that the first cache holds, and dw keeps
+/* Where nothing is fused, many samples are taken in parts that the second cache holds, and dw keeps
  * the sums between them. */
 static void NNC_FN(outer)(void *dw_, const void *dz_, const void *x_, size_t n_out, size_t n_in,
                           size_t n, size_t dz_panel, size_t dw_ld, double rate)
@@ -78,7 +78,7 @@ static void NNC_FN(outer)(void *dw_, const void *dz_, const void *x_, size_t n_o
         const size_t col = across.start * VLEN;
         const size_t last = nnc_min(n_in - col - (across.length - 1) * VLEN, VLEN);
         const size_t panel_bytes = NNC_PANEL * across.length * VLEN * sizeof(real);
-        const size_t most = rate != 0 ? nnc_max(n, 1) : NNC_CACHED_BYTES / panel_bytes * NNC_PANEL;
+        const size_t most = rate != 0 ? nnc_max(n, 1) : NNC_L2_BYTES / panel_bytes * NNC_PANEL;
         for (size_t start = 0; start == 0 || start < n; start += most) {
             const real *deltas = dz + start / NNC_PANEL * dz_panel;
             nnc_split down = nnc_split_evenly(n_out, NNC_FN(most_rows)[across.length - 1]);

@@ -86,7 +86,7 @@ static void NNC_FN(dense_weights)(void *dw_, void *db_, const void *dz_, const v
     real *dw = dw_, *db = db_;
     const real *dz = dz_, *x = x_;
     const size_t tile_bytes = 4 * nnc_max(cols, 1) * sizeof(real);
-    const size_t group = nnc_max(NNC_CACHED_BYTES / tile_bytes, 1);
+    const size_t group = nnc_max(NNC_L1_BYTES / tile_bytes, 1);
     nnc_split next = nnc_split_evenly(n_in + (db != NULL), 4), across = next;
     while (n_out > 0 && next.index < next.parts) {
         nnc_split down = nnc_split_evenly(n_out, NNC_DOT_ROWS);
