@@ -37,7 +37,8 @@ static void backward(const layer *l)
 
 static void weights(const layer *l)
 {
-    l->kernels->dense_weights(l->dw, l->db, l->a, l->x, l->n_out, l->n_in, l->cols, l->ld);
+    const nnc_samples samples = nnc_one_panel(l->cols, l->ld);
+    l->kernels->dense_weights(l->dw, l->db, l->a, l->x, l->n_out, l->n_in, &samples);
 }
 
 static void outer(const layer *l)

@@ -49,12 +49,13 @@ nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, cons
     kernels->fill(nnc_at(&plan, inputs, n_in * plan.ld), 1, plan.ld);
     for (size_t s = 0; s < plan.n_slices; s++) {
         nnc_slice slice = plan.slices[s];
+        nnc_samples samples = nnc_one_panel(slice.cols, plan.ld);
         void *part = nnc_at(&plan, parts, s * n_grads);
         nnc_pack(&plan, slice, deltas, dz, n_out, (ptrdiff_t)m, 1);
         nnc_clear_padding(&plan, slice, deltas, n_out);
         nnc_pack(&plan, slice, inputs, a_prev, n_in, (ptrdiff_t)m, 1);
         kernels->dense_weights(part, nnc_at(&plan, part, weights), deltas, inputs, n_out, n_in,
-                               slice.cols, plan.ld);
+                               &samples);
         kernels->dense_backward(das, w, deltas, NULL, NNC_ACT_IDENTITY, n_in, n_out, n_in,
                                 slice.cols, plan.ld);
         nnc_unpack(&plan, slice, da_prev, das, n_in);
@@ -78,6 +79,7 @@ bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nn
     const nnc_plan *plan = &network->plan;
     const nnc_kernels *kernels = plan->kernels;
     const nnc_net *net = network->net;
+    const nnc_samples samples = nnc_one_panel(slice.cols, plan->ld);
     for (size_t l = net->n_layers; l-- > 0;) {
         const nnc_layer *layer = &net->layers[l];
         size_t n_in = layer->n_in, n_out = layer->n_out;
@@ -87,8 +89,7 @@ bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nn
             size_t row = by_rows.start, rows = by_rows.length;
             kernels->dense_weights(nnc_at(plan, grads, layer->w + row * n_in),
                                    layer->has_bias ? nnc_at(plan, grads, layer->b + row) : NULL,
-                                   nnc_at(plan, dz, row * plan->ld), x, rows, n_in, slice.cols,
-                                   plan->ld);
+                                   nnc_at(plan, dz, row * plan->ld), x, rows, n_in, &samples);
             if (!nnc_pacer_tick(pacer, rows * n_in * slice.cols)) return false;
         }
         if (l == 0) break;

@@ -71,6 +71,13 @@ static bool vanishes(const nnc_batch *batch, double rate)
     return batch->dtype == NNC_F32 ? (float)rate == 0 : rate == 0;
 }
 
+/* What the last epoch loaded is still there, and would be loaded again. */
+static bool is_loaded(const member *self)
+{
+    const nnc_fitting *f = self->run->fitting;
+    return self->epoch > 0 && f->batch >= f->data.m && !f->shuffle;
+}
+
 /* Groups of panels until none is left, all at once where the batch is not wide or is coupled:
  * forward, loss, backward. What is not wide breaks off before it begins, or it would leave half an
  * update. */
@@ -91,7 +98,7 @@ static bool panel_phase(void *member_)
         size_t first = nnc_take_next(&r->phases, NNC_PANELS, most);
         if (first >= panels) return true;
         size_t end = nnc_min(first + most, panels);
-        for (size_t p = first; p < end; p++)
+        for (size_t p = first; !is_loaded(self) && p < end; p++)
             nnc_load_panel(b, p, &r->fitting->data, r->order, self->start);
         if (!nnc_forward_panels(b, first, end - first, self->params, scratch, NNC_FOR_STEP))
             return false;

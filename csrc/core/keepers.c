@@ -88,15 +88,15 @@ bool nnc_keeper_backward(const nnc_batch *batch, size_t l, size_t first, size_t 
     const void *gamma = at(b, params, layer->w);
     size_t n = layer->n_in;
     if (layer->kind == NNC_BATCH_NORM)
-        b->kernels->norm_sums(norm.sums, b->a[l + 1], norm.x_hat, n, whole_lanes(b, b->n),
+        b->kernels->norm_sums(norm.sums, b->dz[l + 1], norm.x_hat, n, whole_lanes(b, b->n),
                               panel_stride(b, n), 0);
     if (l <= b->lowest) return true;
     nnc_activation f = b->net->layers[l - 1].activation;
     nnc_dropout dropout = dropout_of(b, l);
     for (size_t p = first; p < first + count; p++) {
-        void *a = panel(b, b->a[l], n, p);
+        void *a = panel(b, b->dz[l], n, p);
         const void *z = panel(b, b->z[l], n, p); /* or a: see panels.h */
-        const void *dz = panel(b, b->a[l + 1], n, p);
+        const void *dz = panel(b, b->dz[l + 1], n, p);
         const void *x_hat = norm.x_hat ? panel(b, norm.x_hat, n, p) : NULL;
         size_t cols = columns_in(b, p), samples = samples_in(b, p);
         if (layer->kind == NNC_DROPOUT)
@@ -120,7 +120,7 @@ void nnc_keeper_gradients(const nnc_batch *batch, size_t l, void *out, double ra
     if (layer->kind == NNC_DROPOUT) return;
     void *place = at(b, out, layer->w);
     if (layer->kind == NNC_LAYER_NORM)
-        b->kernels->norm_sums(place, b->a[l + 1], b->norms[l].x_hat, n, whole_lanes(b, b->n),
+        b->kernels->norm_sums(place, b->dz[l + 1], b->norms[l].x_hat, n, whole_lanes(b, b->n),
                               panel_stride(b, n), rate);
     else if (rate != 0)
         b->kernels->descend(place, place, b->norms[l].sums, 1, 0, rate, 2 * n);

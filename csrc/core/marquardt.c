@@ -94,7 +94,7 @@ static bool backward_output(nnc_marquardt *work, const void *params, size_t k)
     for (size_t l = 0; l < net->n_layers; l++) {
         const nnc_layer *layer = &net->layers[l];
         for (size_t i = 0; i < layer->n_out; i++) {
-            const void *dz = at(b, b->a[l + 1], i * NNC_PANEL);
+            const void *dz = at(b, b->dz[l + 1], i * NNC_PANEL);
             double *w = work->rows + layer->w + i * layer->n_in, *bias = work->rows + layer->b + i;
             for (size_t s = 0; s < b->n; s++) {
                 double d = nnc_widened(b->dtype, dz, s);

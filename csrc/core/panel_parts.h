@@ -14,7 +14,7 @@ static inline void *at(const nnc_batch *b, const void *p, size_t index)
 static inline size_t panel_stride(const nnc_batch *b, size_t rows)
 {
     const size_t lines = 33, page = 4096;
-    size_t stride = rows * NNC_PANEL;
+    size_t stride = (rows + b->ones) * NNC_PANEL;
     return stride * b->item % page ? stride : stride + lines * NNC_LINE / b->item;
 }
 

@@ -17,6 +17,10 @@ enum { WIDE_WORK = 1 << 20 };
 /* Rows are cut at multiples of this: full tiles on every ISA. */
 enum { ROW_UNIT = 24 };
 
+/* Where inputs are fewer, a wide batch sums over samples in lanes: turned, they would fill few
+ * vectors. It takes so many bytes of samples at a time that a tile stays in the first cache. */
+enum { LANES_INPUTS = 64, LANES_BYTES = 2048 };
+
 size_t nnc_batch_panels(const nnc_batch *batch)
 {
     return nnc_ceil_div(batch->n, NNC_PANEL);
@@ -44,9 +48,10 @@ static nnc_layer_plan plan_layer(const nnc_batch *b, const nnc_layer *layer, siz
                            .rows_backward = block_rows(n_out * b->item, n_in),
                            .rows_task = n_out};
     if (!b->wide || layer->kind != NNC_DENSE) return plan;
+    plan.by_lanes = n_in < LANES_INPUTS;
     if (plan.rows_backward < n_in) plan.strip = n_out * plan.rows_backward;
-    size_t share = nnc_ceil_div(n_out, 2 * nnc_max(n_threads, 1) * ROW_UNIT) * ROW_UNIT;
-    plan.rows_task = nnc_min(share, block_rows(b->capacity * NNC_PANEL * b->item, n_out));
+    plan.rows_task = block_rows(b->capacity * NNC_PANEL * b->item, n_out);
+    if (n_threads > 1) plan.rows_task = nnc_min(plan.rows_task, nnc_ceil_div(n_out, 2 * n_threads));
     return plan;
 }
 
@@ -58,15 +63,15 @@ static void plan_layers(nnc_batch *b, nnc_arena *arena, size_t n_threads)
         nnc_layer_plan plan = plan_layer(b, &net->layers[l], n_threads);
         if (b->layers) b->layers[l] = plan;
         b->strip = nnc_max(b->strip, plan.strip);
+        b->ones |= plan.by_lanes && n_threads > 0;
         b->n_tasks += nnc_ceil_div(net->layers[l].n_out, plan.rows_task);
     }
     if (n_threads == 0) return;
     b->tasks = nnc_arena_piece(arena, b->n_tasks, sizeof *b->tasks, 1);
     nnc_weight_task *task = b->tasks;
     for (size_t l = 0; task && l < net->n_layers; l++) {
-        size_t n_out = net->layers[l].n_out, most = b->layers[l].rows_task;
-        for (size_t row = 0; row < n_out; row += most)
-            *task++ = (nnc_weight_task){l, row, nnc_min(most, n_out - row)};
+        nnc_split rows = nnc_split_evenly(net->layers[l].n_out, b->layers[l].rows_task);
+        while (nnc_split_next(&rows)) *task++ = (nnc_weight_task){l, rows.start, rows.length};
     }
 }
 
@@ -102,6 +107,7 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
         return;
     }
     b.z = nnc_arena_piece(arena, n_layers + 1, sizeof *b.z, 1);
+    b.dz = nnc_arena_piece(arena, n_layers + 1, sizeof *b.dz, 1);
     b.by_sample = nnc_arena_piece(arena, n_layers, sizeof *b.by_sample, 1);
     b.rest = nnc_arena_piece(arena, n_layers, sizeof *b.rest, 1);
     void *rows = NULL, *rest = NULL;
@@ -111,7 +117,9 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
         void *a = matrix(&b, arena, width(net, l));
         void *z = apart ? matrix(&b, arena, width(net, l)) : a;
         bool dense = l < n_layers && net->layers[l].kind == NNC_DENSE;
-        if (dense && (b.wide || !turned)) {
+        bool by_lanes = dense && plan_layer(&b, &net->layers[l], n_threads).by_lanes;
+        void *dz = !by_lanes ? a : apart ? z : l > b.lowest ? matrix(&b, arena, width(net, l)) : a;
+        if (dense && !by_lanes && (b.wide || !turned)) {
             turned = true;
             rows = turned_matrix(&b, arena, b.wide ? width(net, l) : widest);
             rest = nnc_arena_piece(arena, b.capacity * NNC_REST, NNC_PANEL, item);
@@ -119,6 +127,7 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
         if (!allocated) continue;
         b.a[l] = a;
         b.z[l] = z;
+        b.dz[l] = dz;
         if (l < n_layers) b.by_sample[l] = rows;
         if (l < n_layers) b.rest[l] = rest;
     }
@@ -312,6 +321,14 @@ static size_t rest_of(const nnc_batch *b, size_t n)
     return rest <= NNC_REST ? rest : 0;
 }
 
+/* What weights_by_lanes multiplies by to get db: a row behind those of a[l]. */
+static void add_ones(const nnc_batch *b, size_t l, size_t first, size_t count)
+{
+    const size_t n = width(b->net, l);
+    for (size_t p = first; p < first + count; p++)
+        b->kernels->fill(at(b, panel(b, b->a[l], n, p), n * NNC_PANEL), 1, NNC_PANEL);
+}
+
 /* by_sample[l] and rest[l] = a[l], for some panels. */
 static void turn_panels(const nnc_batch *b, size_t l, size_t first, size_t count)
 {
@@ -328,7 +345,7 @@ static void turn_panels(const nnc_batch *b, size_t l, size_t first, size_t count
     }
 }
 
-/* a[l], l > b->lowest, becomes dz, from a[l + 1], which is dz already. */
+/* dz[l], l > b->lowest, from dz[l + 1]. */
 static bool backward_layer(const nnc_batch *b, size_t l, size_t first, size_t count,
                            const void *params, nnc_panel_scratch *scratch)
 {
@@ -345,9 +362,9 @@ static bool backward_layer(const nnc_batch *b, size_t l, size_t first, size_t co
             w_ld = rows;
         }
         for (size_t p = first; p < first + count; p++) {
-            void *a = at(b, panel(b, b->a[l], n_in, p), row * NNC_PANEL);
+            void *dx = at(b, panel(b, b->dz[l], n_in, p), row * NNC_PANEL);
             const void *z = at(b, panel(b, b->z[l], n_in, p), row * NNC_PANEL);
-            b->kernels->dense_backward(a, w, panel(b, b->a[l + 1], n_out, p), z,
+            b->kernels->dense_backward(dx, w, panel(b, b->dz[l + 1], n_out, p), z,
                                        b->net->layers[l - 1].activation, rows, n_out, w_ld,
                                        columns_in(b, p), NNC_PANEL);
             if (!nnc_pacer_tick(scratch->pacer, rows * n_out * NNC_PANEL)) return false;
@@ -362,12 +379,35 @@ bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, con
     const nnc_batch *b = batch;
     for (size_t l = b->net->n_layers; l-- > b->lowest;) {
         if (b->net->layers[l].kind == NNC_DENSE) {
-            turn_panels(b, l, first, count);
+            if (b->layers[l].by_lanes)
+                add_ones(b, l, first, count);
+            else
+                turn_panels(b, l, first, count);
             if (l > b->lowest && !backward_layer(b, l, first, count, params, scratch)) return false;
         } else if (!nnc_keeper_backward(b, l, first, count, params, scratch->pacer)) {
             return false;
         }
         if (!b->wide && !nnc_weight_gradients(b, b->tasks[l], out, rate, scratch)) return false;
+    }
+    return true;
+}
+
+/* dw (task.rows, n_in) and db of a task, from its dz. */
+static bool weights_by_lanes(const nnc_batch *b, nnc_weight_task task, void *dw, void *db,
+                             const void *dz, nnc_pacer *pacer)
+{
+    const size_t n_in = b->net->layers[task.layer].n_in, most = LANES_BYTES / b->item;
+    nnc_samples samples = {.length = NNC_PANEL,
+                           .ld = NNC_PANEL,
+                           .dz_panel = panel_stride(b, b->net->layers[task.layer].n_out),
+                           .x_panel = panel_stride(b, n_in)};
+    for (size_t start = 0; start < b->n; start += most) {
+        size_t n = nnc_min(b->n - start, most), p = start / NNC_PANEL;
+        samples.cols = whole_lanes(b, n);
+        samples.more = start > 0;
+        b->kernels->dense_weights(dw, db, at(b, dz, p * samples.dz_panel),
+                                  panel(b, b->a[task.layer], n_in, p), task.rows, n_in, &samples);
+        if (!nnc_pacer_tick(pacer, task.rows * n_in * n)) return false;
     }
     return true;
 }
@@ -383,18 +423,20 @@ bool nnc_weight_gradients(const nnc_batch *batch, nnc_weight_task task, void *ou
     }
     size_t n_in = layer->n_in, rest = rest_of(b, n_in), whole = n_in - rest;
     size_t stride = panel_stride(b, layer->n_out);
-    const void *dz = at(b, b->a[task.layer + 1], task.row * NNC_PANEL);
+    const void *dz = at(b, b->dz[task.layer + 1], task.row * NNC_PANEL);
     void *dw = at(b, out, layer->w + task.row * n_in);
+    void *db = layer->has_bias ? at(b, out, layer->b + task.row) : NULL;
 
+    if (b->layers[task.layer].by_lanes)
+        return weights_by_lanes(b, task, dw, db, dz, scratch->pacer);
     for (size_t i = 0; i * NNC_PANEL < whole; i++) {
         size_t col = i * NNC_PANEL, cols = nnc_min(whole - col, NNC_PANEL);
         b->kernels->outer(at(b, dw, col), dz, rows_of(b, task.layer, i), task.rows, cols, b->n,
                           stride, n_in, rate);
         if (!nnc_pacer_tick(scratch->pacer, task.rows * cols * b->n)) return false;
     }
-    if (rest > 0 || layer->has_bias)
-        b->kernels->dense_rest(
-            at(b, dw, whole), layer->has_bias ? at(b, out, layer->b + task.row) : NULL, dz,
-            b->rest[task.layer], task.rows, rest, whole_lanes(b, b->n), stride, n_in, rate);
+    if (rest > 0 || db)
+        b->kernels->dense_rest(at(b, dw, whole), db, dz, b->rest[task.layer], task.rows, rest,
+                               whole_lanes(b, b->n), stride, n_in, rate);
     return true;
 }

@@ -7,8 +7,8 @@
  * result depends on who computes which panel, or on how many there are. Batch norm couples the
  * samples of a batch: where a network has it, all panels go forward and back together.
  *
- * Layers are treated alike: a[l + 1] is the output of layer l; on the way back dz, the gradient by
- * the argument of its activation, replaces it. */
+ * Layers are treated alike: a[l + 1] is the output of layer l, dz[l + 1] the gradient by the
+ * argument of its activation. */
 #ifndef NNC_CORE_PANELS_H
 #define NNC_CORE_PANELS_H
 
@@ -25,6 +25,7 @@ typedef struct {
 typedef struct {
     size_t rows_forward, rows_backward, rows_task; /* rows that are worked on at a time */
     size_t strip;                                  /* elements of rows_backward columns of W */
+    bool by_lanes; /* its inputs are few, and summed over samples in lanes, as they lie */
 } nnc_layer_plan;
 
 /* What the way back wants of a norm layer, with the elements of kernels.h's verbs. */
@@ -45,14 +46,15 @@ typedef struct {
     size_t capacity;         /* panels */
     bool wide;     /* steps are long: worth several threads and copies that spare the caches */
     bool coupled;  /* has batch norm, and is laid out to train */
+    bool ones;     /* panels have one row more, for weights_by_lanes */
     size_t lowest; /* the first layer with parameters: nothing wants a gradient below it */
     nnc_layer_plan *layers;
     size_t strip; /* the largest of the layers' */
     nnc_weight_task *tasks;
     size_t n_tasks;
 
-    void **a;         /* a[l] (width of l, samples): a[0] the input, a[l] layer l's output; on
-                       * the way back its gradient by the layer's argument, dz, replaces it */
+    void **a;         /* a[l] (width of l, samples): a[0] the input, a[l] layer l's output */
+    void **dz;        /* dz[l] replaces a[l] on the way back, unless weights_by_lanes wants it */
     void **z;         /* z[l], l >= 1: what f' of layer l is written from: a[l] itself, or its
                        * argument in a place of its own, for activations OF_Z in training */
     void **by_sample; /* a[l] with samples as rows, in panels of features; one place for all l

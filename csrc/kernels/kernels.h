@@ -59,6 +59,20 @@ typedef struct {
     double scale;
 } nnc_dropout;
 
+/* How the samples of two matrices lie: `length` of them side by side in each row, rows ld elements
+ * apart, and the next ones at a distance, each matrix's own. cols and length are whole logical
+ * vectors. */
+typedef struct {
+    size_t cols, length, ld;
+    size_t dz_panel, x_panel;
+    bool more; /* what they sum up to is added to what was there */
+} nnc_samples;
+
+static inline nnc_samples nnc_one_panel(size_t cols, size_t ld)
+{
+    return (nnc_samples){.cols = cols, .length = cols, .ld = ld};
+}
+
 typedef struct {
     /* y (n) = f(x); y may be x. */
     void (*map[NNC_FUNCTION_COUNT])(void *y, const void *x, size_t n);
@@ -78,10 +92,10 @@ typedef struct {
     void (*dense_backward)(void *dx, const void *w, const void *dz, const void *x, nnc_activation f,
                            size_t n_rows, size_t n_out, size_t w_ld, size_t cols, size_t ld);
     /* dw (n_out, n_in) = dz x^T, and db (n_out), unless it is NULL, = the rows of dz; sums over
-     * samples: dz (n_out, cols), x (n_in, cols). Where db is wanted, one more row of x holds ones.
-     */
+     * samples in logical lanes, of dz (n_out, cols) and x (n_in, cols). Where db is wanted, one
+     * more row of x holds ones. */
     void (*dense_weights)(void *dw, void *db, const void *dz, const void *x, size_t n_out,
-                          size_t n_in, size_t cols, size_t ld);
+                          size_t n_in, const nnc_samples *samples);
     /* a (n_out) = f(w x + b) for one sample x (n_in); b may be NULL. Each element is a sum in
      * logical lanes over inputs, folded, then b. */
     void (*dense_row)(void *a, const void *w, const void *b, const void *x, nnc_activation f,

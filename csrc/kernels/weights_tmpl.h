@@ -13,8 +13,9 @@
 /* dw (rows, columns) = dz x^T, for the tile that NNC_DOT_GRID lists. Always inlined, with
  * constants for rows and columns. One pass over the samples for each part of the lanes. */
 static NNC_ALWAYS_INLINE void NNC_FN(dot)(size_t rows, size_t columns, real *dw, const real *dz,
-                                          const real *x, size_t cols, size_t ld, size_t dw_ld)
+                                          const real *x, const nnc_samples *samples, size_t dw_ld)
 {
+    const size_t ld = samples->ld;
     vreal lanes[NNC_DOT_ROWS][4][PARTS];
     for (size_t part = 0; part < PARTS; part++) {
         vreal acc[NNC_DOT_ROWS][4];
@@ -23,20 +24,27 @@ static NNC_ALWAYS_INLINE void NNC_FN(dot)(size_t rows, size_t columns, real *dw,
 #pragma GCC unroll 4
             for (size_t j = 0; j < 4; j++) acc[i][j] = (vreal){0};
         }
-        for (size_t s = part * VLEN; s < cols; s += LANES) {
+        const real *d = dz + part * VLEN, *c = x + part * VLEN;
+        const size_t dz_jump = samples->dz_panel - samples->length;
+        const size_t x_jump = samples->x_panel - samples->length;
+        for (size_t left = samples->cols, panel = samples->length; left > 0; left -= LANES) {
             vreal ds[NNC_DOT_ROWS];
 #pragma GCC unroll 8
             for (size_t i = 0; i < rows; i++) {
-                ds[i] = v_load(dz + i * ld + s);
+                ds[i] = v_load(d + i * ld);
                 NNC_PIN(ds[i]);
             }
 #pragma GCC unroll 4
             for (size_t j = 0; j < columns; j++) {
-                vreal xs = v_load(x + j * ld + s);
+                vreal xs = v_load(c + j * ld);
                 NNC_PIN(xs);
 #pragma GCC unroll 8
                 for (size_t i = 0; i < rows; i++) acc[i][j] = v_fma(ds[i], xs, acc[i][j]);
             }
+            panel -= LANES;
+            d += LANES + (panel ? 0 : dz_jump);
+            c += LANES + (panel ? 0 : x_jump);
+            panel = panel ? panel : samples->length;
         }
 #pragma GCC unroll 8
         for (size_t i = 0; i < rows; i++) {
@@ -48,18 +56,19 @@ static NNC_ALWAYS_INLINE void NNC_FN(dot)(size_t rows, size_t columns, real *dw,
     for (size_t i = 0; i < rows; i++) {
         real sums[4];
         v_fold4(sums, lanes[i][0], lanes[i][1], lanes[i][2], lanes[i][3]);
+        for (size_t j = 0; samples->more && j < columns; j++) sums[j] += dw[i * dw_ld + j];
         memcpy(dw + i * dw_ld, sums, columns * sizeof(real));
     }
 }
 
-typedef void (*NNC_FN(dot_function))(real *dw, const real *dz, const real *x, size_t cols,
-                                     size_t ld, size_t dw_ld);
+typedef void (*NNC_FN(dot_function))(real *dw, const real *dz, const real *x,
+                                     const nnc_samples *samples, size_t dw_ld);
 
 #define NNC_DEFINE_DOT(rows, columns)                                                    \
     static void NNC_FN(dot_##rows##x##columns)(real * dw, const real *dz, const real *x, \
-                                               size_t cols, size_t ld, size_t dw_ld)     \
+                                               const nnc_samples *samples, size_t dw_ld) \
     {                                                                                    \
-        NNC_FN(dot)(rows, columns, dw, dz, x, cols, ld, dw_ld);                          \
+        NNC_FN(dot)(rows, columns, dw, dz, x, samples, dw_ld);                           \
     }
 NNC_DOT_GRID(NNC_DEFINE_DOT)
 
@@ -68,10 +77,14 @@ static const NNC_FN(dot_function) NNC_FN(dots)[NNC_DOT_ROWS][4] = {NNC_DOT_GRID(
 
 /* The tile at a column of dw whose last input is the row of ones: its gradient belongs to db. */
 static void NNC_FN(dot_with_bias)(real *dw, real *db, const real *dz, const real *x, size_t rows,
-                                  size_t columns, size_t cols, size_t ld, size_t dw_ld)
+                                  size_t columns, const nnc_samples *samples, size_t dw_ld)
 {
     real sums[NNC_DOT_ROWS][4];
-    NNC_FN(dots)[rows - 1][columns - 1](sums[0], dz, x, cols, ld, 4);
+    for (size_t i = 0; samples->more && i < rows; i++) {
+        memcpy(sums[i], dw + i * dw_ld, (columns - 1) * sizeof(real));
+        sums[i][columns - 1] = db[i];
+    }
+    NNC_FN(dots)[rows - 1][columns - 1](sums[0], dz, x, samples, 4);
     for (size_t i = 0; i < rows; i++) {
         memcpy(dw + i * dw_ld, sums[i], (columns - 1) * sizeof(real));
         db[i] = sums[i][columns - 1];
@@ -81,11 +94,11 @@ static void NNC_FN(dot_with_bias)(real *dw, real *db, const real *dz, const real
 /* The inputs are taken in groups that the first cache holds beside a tile's rows of dz, while all
  * of dz passes over them. */
 static void NNC_FN(dense_weights)(void *dw_, void *db_, const void *dz_, const void *x_,
-                                  size_t n_out, size_t n_in, size_t cols, size_t ld)
+                                  size_t n_out, size_t n_in, const nnc_samples *samples)
 {
     real *dw = dw_, *db = db_;
     const real *dz = dz_, *x = x_;
-    const size_t tile_bytes = 4 * nnc_max(cols, 1) * sizeof(real);
+    const size_t ld = samples->ld, tile_bytes = 4 * nnc_max(samples->cols, 1) * sizeof(real);
     const size_t group = nnc_max(NNC_L1_BYTES / tile_bytes, 1);
     nnc_split next = nnc_split_evenly(n_in + (db != NULL), 4), across = next;
     while (n_out > 0 && next.index < next.parts) {
@@ -98,9 +111,9 @@ static void NNC_FN(dense_weights)(void *dw_, void *db_, const void *dz_, const v
                 real *corner = dw + row * n_in + col;
                 const real *ds = dz + row * ld, *xs = x + col * ld;
                 if (col + columns > n_in)
-                    NNC_FN(dot_with_bias)(corner, db + row, ds, xs, rows, columns, cols, ld, n_in);
+                    NNC_FN(dot_with_bias)(corner, db + row, ds, xs, rows, columns, samples, n_in);
                 else
-                    NNC_FN(dots)[rows - 1][columns - 1](corner, ds, xs, cols, ld, n_in);
+                    NNC_FN(dots)[rows - 1][columns - 1](corner, ds, xs, samples, n_in);
             }
         }
         next = across;

@@ -254,6 +254,69 @@ TEST(outer)
     each_isa(outer_of);
 }
 
+/* A sum over samples in panels; scale += its size. */
+static wide sum_of(nnc_dtype dtype, const void *a, size_t a_panel, const void *b, size_t b_panel,
+                   size_t cols, wide *scale)
+{
+    wide sum = 0;
+    for (size_t s = 0; s < cols; s++) {
+        wide term = get(dtype, a, s / NNC_PANEL * a_panel + s % NNC_PANEL) *
+                    get(dtype, b, s / NNC_PANEL * b_panel + s % NNC_PANEL);
+        sum += term, *scale += fabsl(term);
+    }
+    return sum;
+}
+
+/* dense_weights on panels: a first part of the samples, then the rest added to it. */
+static void weights_case(nnc_dtype dtype, size_t n_out, size_t n_in, size_t panels, size_t extra)
+{
+    size_t item = nnc_dtype_size(dtype), dz_panel = (n_out + 1) * NNC_PANEL;
+    size_t x_panel = (n_in + 1) * NNC_PANEL + 16, size = n_out * n_in + 1;
+    size_t cols = panels * NNC_PANEL + extra;
+    void *dz = room(dtype, (panels + 1) * dz_panel), *x = room(dtype, (panels + 1) * x_panel);
+    void *dw = room(dtype, size), *db = room(dtype, n_out + 1);
+    bool close = true;
+    CASE("%s %s n_out %zu n_in %zu cols %zu", nnc_cpu_info().isa, dtype_name(dtype), n_out, n_in,
+         cols);
+    scatter(dtype, dz, (panels + 1) * dz_panel, -1, 1, n_out);
+    scatter(dtype, x, (panels + 1) * x_panel, -1, 1, n_in);
+    fill(dtype, dw, size), fill(dtype, db, n_out + 1);
+    for (size_t p = 0; p <= panels; p++)
+        nnc_kernels_for(dtype)->fill((char *)x + (p * x_panel + n_in * NNC_PANEL) * item, 1,
+                                     NNC_PANEL);
+    nnc_samples samples = {NNC_PANEL, NNC_PANEL, NNC_PANEL, dz_panel, x_panel, false};
+    nnc_kernels_for(dtype)->dense_weights(dw, db, dz, x, n_out, n_in, &samples);
+    samples.cols = cols - NNC_PANEL;
+    samples.more = true;
+    nnc_kernels_for(dtype)->dense_weights(dw, db, (char *)dz + dz_panel * item,
+                                          (char *)x + x_panel * item, n_out, n_in, &samples);
+    for (size_t i = 0; i < n_out; i++) {
+        for (size_t j = 0; j <= n_in; j++) {
+            wide scale = 0, got = get(dtype, j < n_in ? dw : db, j < n_in ? i * n_in + j : i);
+            wide exact = sum_of(dtype, (char *)dz + i * NNC_PANEL * item, dz_panel,
+                                (char *)x + j * NNC_PANEL * item, x_panel, cols, &scale);
+            close &= near(dtype, got, exact, scale, cols);
+        }
+    }
+    CHECK(close);
+    CHECK(get(dtype, dw, size - 1) == SENTINEL && get(dtype, db, n_out) == SENTINEL);
+    check_bits(dw, size * item), check_bits(db, n_out * item);
+    free(dz), free(x), free(dw), free(db);
+}
+
+static void weights_of(nnc_dtype dtype)
+{
+    for (size_t n_in = 1; n_in <= 30; n_in += n_in < 10 ? 1 : 5)
+        for (size_t n_out = 1; n_out <= 14; n_out++)
+            for (size_t panels = 1; panels <= 9; panels += 4)
+                weights_case(dtype, n_out, n_in, panels, n_out % 2 * NNC_LINE / 4);
+}
+
+TEST(weights_in_panels)
+{
+    each_isa(weights_of);
+}
+
 /* -------------------------------------------------------------------------------- softmax */
 
 static void softmax_case(nnc_dtype dtype, size_t n_out, size_t cols, double range)
@@ -410,6 +473,7 @@ SUITE()
     RUN(gather);
     RUN(dense_row);
     RUN(outer);
+    RUN(weights_in_panels);
     RUN(softmax_and_its_loss);
     RUN(softmax_of_extremes);
     RUN(losses);

@@ -198,8 +198,8 @@ static void check_weights_and(problem *p, void *db)
     bool fused = nnc_cpu_info().fma, bits = true, close = true;
     wide exact, scale;
     clear(p);
-    nnc_kernels_for(p->dtype)->dense_weights(p->out, db, p->y, p->x, p->rows, p->depth, p->cols,
-                                             p->ld);
+    const nnc_samples samples = nnc_one_panel(p->cols, p->ld);
+    nnc_kernels_for(p->dtype)->dense_weights(p->out, db, p->y, p->x, p->rows, p->depth, &samples);
     for (size_t i = 0; i < p->rows; i++) {
         for (size_t k = 0; k < p->depth; k++) {
             wide dw = get(p->dtype, p->out, i * p->depth + k);
@@ -242,7 +242,8 @@ static size_t all_outputs(problem *p, char *seen)
         memcpy(seen + used, p->out, bytes);
         used += bytes;
     }
-    kernels->dense_weights(p->out, p->db, p->y, p->x, p->rows, p->depth, p->cols, p->ld);
+    const nnc_samples samples = nnc_one_panel(p->cols, p->ld);
+    kernels->dense_weights(p->out, p->db, p->y, p->x, p->rows, p->depth, &samples);
     memcpy(seen + used, p->out, bytes);
     used += bytes;
     bytes = p->rows * nnc_dtype_size(p->dtype);
@@ -394,13 +395,14 @@ static void check_empty(nnc_dtype dtype)
     const nnc_kernels *kernels = nnc_kernels_for(dtype);
     size_t lanes = NNC_LINE / nnc_dtype_size(dtype);
     problem p = make_problem(dtype, 5, 3, 2 * lanes, 3 * lanes);
+    const nnc_samples all = nnc_one_panel(p.cols, p.ld), none = nnc_one_panel(0, p.ld);
     CASE("%s %s", nnc_cpu_info().isa, dtype_name(dtype));
     clear(&p);
     kernels->dense_forward(p.out, p.w, p.b, p.x, NNC_ACT_RELU, 0, 3, p.cols, p.ld);
     kernels->dense_forward(p.out, p.w, p.b, p.x, NNC_ACT_RELU, 5, 3, 0, p.ld);
     kernels->dense_backward(p.out, p.wt, p.x, NULL, NNC_ACT_IDENTITY, 0, 3, 5, p.cols, p.ld);
-    kernels->dense_weights(p.out, p.db, p.y, p.x, 0, 3, p.cols, p.ld);
-    kernels->dense_weights(p.out, NULL, p.y, p.x, 5, 0, p.cols, p.ld);
+    kernels->dense_weights(p.out, p.db, p.y, p.x, 0, 3, &all);
+    kernels->dense_weights(p.out, NULL, p.y, p.x, 5, 0, &all);
     CHECK(get(dtype, p.out, 0) == SENTINEL);
     CHECK(get(dtype, p.db, 0) == SENTINEL);
     p.depth = 0;
@@ -408,7 +410,7 @@ static void check_empty(nnc_dtype dtype)
     check_forward(&p, NNC_ACT_IDENTITY, false);
     check_backward(&p, NNC_ACT_IDENTITY);
     p.depth = 3;
-    kernels->dense_weights(p.out, p.db, p.y, p.x, 5, 3, 0, p.ld);
+    kernels->dense_weights(p.out, p.db, p.y, p.x, 5, 3, &none);
     for (size_t i = 0; i < 15; i++) CHECK(get(dtype, p.out, i) == 0);
     for (size_t i = 0; i < 5; i++) CHECK(get(dtype, p.db, i) == 0);
     free_problem(&p);
