@@ -15,7 +15,12 @@
 static NNC_ALWAYS_INLINE void NNC_FN(row_dots)(vreal *acc, const real *const *w, const real *x,
                                                size_t n_in)
 {
-    vreal lanes[4][PARTS] = {{{0}}};
+    vreal lanes[4][PARTS];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < NNC_ROW_GROUP; i++) {
+#pragma GCC unroll 4
+        for (size_t part = 0; part < PARTS; part++) lanes[i][part] = (vreal){0};
+    }
     size_t whole = n_in - n_in % LANES;
     for (size_t k = 0; k < whole; k += LANES) {
 #pragma GCC unroll 4

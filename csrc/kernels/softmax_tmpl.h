@@ -30,9 +30,48 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(column_exp)(real *z, vreal most, size_t n_
     return sum;
 }
 
+/* One sample, whose outputs lie side by side, has them in the lanes; with the bits of
+ * column_maximum and column_exp. */
+static real NNC_FN(row_maximum)(const real *z, size_t n)
+{
+    real most = z[0];
+    for (size_t i = 1; i < n; i++) most = z[i] > most ? z[i] : most;
+    return most;
+}
+
+/* e = e^(z - most), unless it is NULL; returns their sum. */
+static real NNC_FN(row_exp)(real *e, const real *z, real most, size_t n)
+{
+    real sum = 0;
+    NNC_FOR_VECTORS (i, count, n) {
+        real powers[VLEN];
+        v_store(powers, v_exp(at(z + i, count) - v_set1(most)));
+        if (e) memcpy(e + i, powers, count * sizeof(real));
+        for (size_t k = 0; k < count; k++) sum += powers[k];
+    }
+    return sum;
+}
+
+static void NNC_FN(softmax_row)(real *z, size_t n)
+{
+    real sum = NNC_FN(row_exp)(z, z, NNC_FN(row_maximum)(z, n), n), scale = 1 / sum;
+    for (size_t i = 0; i < n; i++) z[i] *= scale;
+}
+
+static void NNC_FN(log_softmax_row)(real *z, size_t n)
+{
+    real most = NNC_FN(row_maximum)(z, n), log_sum[VLEN];
+    v_store(log_sum, v_log(v_set1(NNC_FN(row_exp)(NULL, z, most, n))));
+    for (size_t i = 0; i < n; i++) z[i] = (z[i] - most) - log_sum[0];
+}
+
 static void NNC_FN(softmax)(void *z_, size_t n_out, size_t cols, size_t ld)
 {
     real *z = z_;
+    if (cols == 1 && ld == 1) {
+        NNC_FN(softmax_row)(z, n_out);
+        return;
+    }
     NNC_FOR_VECTORS (j, count, cols) {
         vint index;
         vreal most = NNC_FN(column_maximum)(&index, z + j, n_out, ld, count);
@@ -46,6 +85,10 @@ static void NNC_FN(softmax)(void *z_, size_t n_out, size_t cols, size_t ld)
 static void NNC_FN(log_softmax)(void *z_, size_t n_out, size_t cols, size_t ld)
 {
     real *z = z_;
+    if (cols == 1 && ld == 1) {
+        NNC_FN(log_softmax_row)(z, n_out);
+        return;
+    }
     NNC_FOR_VECTORS (j, count, cols) {
         vint index;
         vreal most = NNC_FN(column_maximum)(&index, z + j, n_out, ld, count), sum = {0};

@@ -421,6 +421,35 @@ static void extremes_of(nnc_dtype dtype)
     }
 }
 
+/* Outputs side by side go another way than those that lie apart. */
+static void one_sample_of(nnc_dtype dtype)
+{
+    const nnc_kernels *kernels = nnc_kernels_for(dtype);
+    size_t item = nnc_dtype_size(dtype);
+    for (size_t n = 1; n <= 40; n++) {
+        void *row = room(dtype, n + 1), *column = room(dtype, 3 * n);
+        for (int logarithm = 0; logarithm < 2; logarithm++) {
+            bool equal = true;
+            CASE("%s %s n_out %zu, logarithm %d", nnc_cpu_info().isa, dtype_name(dtype), n,
+                 logarithm);
+            fill(dtype, row, n + 1);
+            scatter(dtype, row, n, -9, 9, n);
+            for (size_t i = 0; i < n; i++)
+                memcpy((char *)column + 3 * i * item, (char *)row + i * item, item);
+            (logarithm ? kernels->log_softmax : kernels->softmax)(row, n, 1, 1);
+            (logarithm ? kernels->log_softmax : kernels->softmax)(column, n, 1, 3);
+            for (size_t i = 0; i < n; i++) equal &= get(dtype, row, i) == get(dtype, column, 3 * i);
+            CHECK(equal && get(dtype, row, n) == SENTINEL);
+        }
+        free(row), free(column);
+    }
+}
+
+TEST(softmax_of_one_sample)
+{
+    each_isa(one_sample_of);
+}
+
 TEST(softmax_of_extremes)
 {
     for_each_isa(extremes_of);
@@ -475,6 +504,7 @@ SUITE()
     RUN(outer);
     RUN(weights_in_panels);
     RUN(softmax_and_its_loss);
+    RUN(softmax_of_one_sample);
     RUN(softmax_of_extremes);
     RUN(losses);
 }
