@@ -330,9 +330,11 @@ typedef struct {
     const double *rates; /* (epochs, n_rates): learning rates instead of the stepper's, or NULL; */
     size_t n_rates;      /* 1, or the number of steps in an epoch. Each is read when its step
                           * begins, so that callbacks may change the later ones */
-    nnc_rng *shuffle;    /* where not NULL, the samples change places before each epoch, at first
-                          * from the order of data */
-    size_t first_epoch;  /* so many epochs went before, each with its shuffle */
+    const nnc_rng *shuffle; /* where not NULL, the samples change places before each epoch, as it
+                             * moves them from the order of data; it stays as it is */
+    size_t first_epoch;     /* so many epochs went before, each with its shuffle */
+    nnc_memory *deck;       /* where not NULL, keeps the order of samples, a size_t each, so that a
+                             * call for epochs that follow repeats no shuffle of those before */
     uint64_t seed;      /* of dropout: what it keeps is a function of the seed, the stepper's steps,
                          * the layer, the sample's place in its batch, and the feature */
     void *outputs;      /* (m, n_out): each epoch leaves the output for each sample, before its
