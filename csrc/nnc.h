@@ -341,8 +341,12 @@ typedef struct {
                          * step and as nnc_predict has it, in the sample's row; or NULL */
     size_t n_threads;   /* as in nnc_training */
     nnc_memory *memory; /* or NULL */
-    size_t *bad_batch;  /* where not NULL, gets the first batch of an epoch after which its cost was
-                         * no longer finite; SIZE_MAX where there is none */
+    void *before; /* where not NULL, like params: what they were at the start of the epoch before
+                   * the first, which NNC_DIVERGED in the first brings back; in the end, at the
+                   * start of the last one recorded. So several calls do what one for all their
+                   * epochs does */
+    size_t *bad_batch; /* where not NULL, gets the first batch of an epoch after which its cost was
+                        * no longer finite; SIZE_MAX where there is none */
     nnc_monitor monitor;
 } nnc_fitting;
 

@@ -189,7 +189,8 @@ static nnc_status end_epoch(run *r, size_t epoch)
     if (f->data.m > 0) cost += r->penalty / (double)nnc_ceil_div(f->data.m, f->batch);
     double accuracy = r->accuracy ? r->hits / r->weight : NAN;
     if (r->weight != 0 && !isfinite(cost)) {
-        r->params = r->blocks[epoch > 0 ? (epoch - 1) % 3 : 0];
+        void *first = f->before ? f->before : r->blocks[0];
+        r->params = epoch > 0 ? r->blocks[(epoch - 1) % 3] : first;
         return NNC_DIVERGED;
     }
     r->cost[epoch] = cost;
@@ -295,6 +296,7 @@ nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, doubl
     nnc_team_run(r.n_threads, run_epochs, &r);
     nnc_pacer_end(&r.pacers[0]);
     memcpy(params, r.params, size);
+    if (fitting->before && r.done > 0) memcpy(fitting->before, r.blocks[(r.done - 1) % 3], size);
     *done = r.done;
     nnc_arena_free(&arena);
     nnc_memory_free(&own);
