@@ -330,17 +330,23 @@ typedef struct {
     const double *rates; /* (epochs, n_rates): learning rates instead of the stepper's, or NULL; */
     size_t n_rates;      /* 1, or the number of steps in an epoch. Each is read when its step
                           * begins, so that callbacks may change the later ones */
-    nnc_rng *shuffle;    /* where not NULL, the samples change places before each epoch, at first
-                          * from the order of data */
-    size_t first_epoch;  /* so many epochs went before, each with its shuffle */
+    const nnc_rng *shuffle; /* where not NULL, the samples change places before each epoch, as it
+                             * moves them from the order of data; it stays as it is */
+    size_t first_epoch;     /* so many epochs went before, each with its shuffle */
+    nnc_memory *deck;       /* where not NULL, keeps the order of samples, a size_t each, so that a
+                             * call for epochs that follow repeats no shuffle of those before */
     uint64_t seed;      /* of dropout: what it keeps is a function of the seed, the stepper's steps,
                          * the layer, the sample's place in its batch, and the feature */
     void *outputs;      /* (m, n_out): each epoch leaves the output for each sample, before its
                          * step and as nnc_predict has it, in the sample's row; or NULL */
     size_t n_threads;   /* as in nnc_training */
     nnc_memory *memory; /* or NULL */
-    size_t *bad_batch;  /* where not NULL, gets the first batch of an epoch after which its cost was
-                         * no longer finite; SIZE_MAX where there is none */
+    void *before; /* where not NULL, like params: what they were at the start of the epoch before
+                   * the first, which NNC_DIVERGED in the first brings back; in the end, at the
+                   * start of the last one recorded. So several calls do what one for all their
+                   * epochs does */
+    size_t *bad_batch; /* where not NULL, gets the first batch of an epoch after which its cost was
+                        * no longer finite; SIZE_MAX where there is none */
     nnc_monitor monitor;
 } nnc_fitting;
 

@@ -38,7 +38,8 @@ class Callback:
         The network that is trained.
     rates : numpy.ndarray of float64, shape (epochs, n_rates), or None
         The learning rates of all epochs, with one for an epoch or one for each of its steps. Row e
-        is that of epoch e; a callback may change the rows of epochs that are still to come.
+        is that of epoch e; a callback may change the rows of epochs that are still to come. nnc's
+        own callbacks that have no use for them get None where there are more than 2^20.
     reason : str
         Why it stopped the training; "" if it did not.
     """
@@ -143,8 +144,12 @@ class CallbackList:
         for callback in self.callbacks:
             if hasattr(callback, "set_network"):
                 callback.set_network(network)
-            if isinstance(callback, Callback):
-                callback.rates = rates
+        self.set_rates(rates)
+
+    def set_rates(self, rates: npt.NDArray[np.float64] | None) -> None:
+        """Give all of them the learning rates."""
+        for callback in self._own():
+            callback.rates = rates
 
     def __len__(self) -> int:
         """Return the number of callbacks."""

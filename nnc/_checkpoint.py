@@ -85,8 +85,8 @@ def _pack(plan: Plan, done: int, asked: Config) -> tuple[Tensors, Config]:
         tensors |= {f"callback.{i}.{j}": np.asarray(array) for j, array in enumerate(arrays)}
     lists = np.array(list(history.values()), np.float64)
     tensors["training.history"] = lists.reshape(len(history), done)
-    if len(plan.callbacks):  # nobody else changes them
-        tensors["training.rates"] = plan.rates[done:]
+    if _stores_rates(plan):
+        tensors["training.rates"] = plan.rates.keep()[done:]
     training = {
         "asked": asked,
         "callbacks": [_plain(i, state) for i, state in enumerate(plan.callbacks.get_state())],
@@ -97,6 +97,11 @@ def _pack(plan: Plan, done: int, asked: Config) -> tuple[Tensors, Config]:
     }
     counts = {"epochs_trained": network.epochs_trained, "seeds": network.seeds, "steps": steps}
     return tensors, {"network": counts, "training": training}
+
+
+def _stores_rates(plan: Plan) -> bool:
+    """Whether there are callbacks that may change them: nobody else does."""
+    return len(plan.callbacks) > 0 and plan.rates.array is not None
 
 
 def _plain(i: int, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +140,7 @@ def _asked(plan: Plan) -> Config:
         "validation data": _fingerprint(*(plan.validation or ())),
         "metrics": [metric.name for metric in plan.metrics],
         "callbacks": _described(plan.callbacks),
-        "learning rates": _fingerprint(plan.rates),
+        "learning rates": _fingerprint(plan.rates.sample()),
     }
 
 
@@ -203,7 +208,7 @@ def _go_on(plan: Plan, path: str, asked: Config) -> None:
     plan.shuffle_seed = None if plan.shuffle_seed is None else found.seeds[0]
     plan.start, plan.first_epoch = found.done, found.first_epoch
     if found.rates is not None:
-        plan.rates[found.done :] = found.rates
+        plan.rates.keep()[found.done :] = found.rates
     for epoch, values in enumerate(found.history.T.tolist()):
         plan.history.append(epoch, dict(zip(found.names, values, strict=True)))
     if found.stopped_by:
@@ -254,9 +259,9 @@ def _read(plan: Plan, tensors: Tensors, config: Config) -> _Found:
         raise ValueError(f"callbacks: expected numbers, got {states!r:.60}")
     if not isinstance(training["stopped_by"], str):
         raise ValueError(f"stopped_by: expected a string, got {training['stopped_by']!r:.60}")
-    rates = tensors.pop("training.rates") if len(plan.callbacks) else None
+    rates = tensors.pop("training.rates") if _stores_rates(plan) else None
     if rates is not None:
-        _check_floats("training.rates", rates, plan.rates[done:].shape)
+        _check_floats("training.rates", rates, (plan.epochs - done, plan.rates.shape[1]))
         if not (np.isfinite(rates) & (rates >= 0)).all():
             raise ValueError("training.rates: expected finite numbers of at least 0")
     return _Found(

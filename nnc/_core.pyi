@@ -161,6 +161,7 @@ class Engine:
         first_epoch: int = 0,
         progress: Callable[[int, float], object] | None = None,
         custom: Callable[[_Array, _Array], tuple[float, npt.ArrayLike]] | None = None,
+        before: _Array | None = None,
     ) -> tuple[_Array, _Array]: ...
     def predict(self, X: npt.ArrayLike, /, n_threads: int = 1, x_scale: float = 0.0) -> _Array: ...
     def evaluate(

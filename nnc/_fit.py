@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -18,7 +18,8 @@ from nnc import _minimize, schedules
 from nnc import metrics as _metrics
 from nnc._arguments import Array, DivergenceError, read_index, read_threads
 from nnc._data import Data
-from nnc.callbacks import CallbackList, EarlyStopping
+from nnc._rates import Rates
+from nnc.callbacks import Callback, CallbackList, EarlyStopping, ReduceLROnPlateau
 from nnc.history import History
 from nnc.losses import Custom
 from nnc.metrics import Metric
@@ -137,7 +138,7 @@ class Plan:
     metrics: Sequence[Metric]
     callbacks: CallbackList
     history: History
-    rates: Array
+    rates: Rates
     verbose: int | str
     deadline: float = math.inf
     start: int = 0  # epochs of this training that a checkpoint has already seen
@@ -145,6 +146,8 @@ class Plan:
     stopped_by: str = ""
     outputs: Array | None = None
     batches: Batches | None = None  # instead of data, which is then the first of them
+    # what history lacks: first epoch, losses, accuracies and learning rates
+    parts: list[tuple[int, Array, Array, Array]] = field(default_factory=list)
 
     @property
     def too_late(self) -> bool:
@@ -195,13 +198,16 @@ def make_plan(
         if batches is not None:
             raise ValueError(f"X: {optimizer.kind} needs all samples at once, got batches")
     steps = -(-m // size) if batches is None else batches.steps()
-    rates = schedules.rates(getattr(optimizer, "learning_rate", 1.0), n_epochs, steps)
+    rate = getattr(optimizer, "learning_rate", 1.0)
+    rates = Rates(rate.initial if isinstance(rate, schedules.Constant) else rate, n_epochs, steps)
     found = _metrics.resolve(metrics)
     _try_metrics(network, data, found)
-    watchers = CallbackList(callbacks, network, rates)
+    watchers = CallbackList(callbacks, network)
     stopper = _read_early_stopping(early_stopping, validation)
     if stopper is not None:
-        watchers = CallbackList([*watchers.callbacks, stopper], network, rates)
+        watchers = CallbackList([*watchers.callbacks, stopper], network)
+    if len(watchers) and (rates.are_few or _want_rates(watchers)):
+        watchers.set_rates(rates.keep())
     keys = ["loss", *(["accuracy"] if network.loss.has_accuracy else []), *(m.name for m in found)]
     keys += [f"val_{key}" for key in keys] if validation else []
     watchers.check(list(dict.fromkeys(keys)), found)
@@ -225,6 +231,15 @@ def make_plan(
         verbose=verbose,
         deadline=deadline,
         batches=batches,
+    )
+
+
+def _want_rates(watchers: CallbackList) -> bool:
+    """Whether a callback may look at the learning rates, or change them: few of nnc's own do."""
+    return any(
+        isinstance(callback, ReduceLROnPlateau)
+        or (isinstance(callback, Callback) and not type(callback).__module__.startswith("nnc."))
+        for callback in watchers.callbacks
     )
 
 
@@ -279,63 +294,102 @@ def run(plan: Plan) -> History:
 
 
 def _train(plan: Plan, progress: Progress) -> None:
-    network, data = plan.network, plan.data
+    """Call the engine's fit for part after part, which is as one call for all epochs."""
+    network = plan.network
+    begin, stopped, last = plan.start, False, math.nan
 
     def tick(epoch: int, loss: float) -> bool:
-        progress(plan.start + epoch, loss)
-        return plan.too_late
+        nonlocal stopped
+        progress(begin + epoch, loss if epoch or begin == plan.start else last)
+        stopped = stopped or plan.too_late
+        return stopped
 
     def at_epoch(epoch: int, loss: float, accuracy: float) -> bool:
-        epoch += plan.start
+        nonlocal stopped
+        epoch += begin
         network.epochs_trained += 1
         stop = end_epoch(plan, progress, epoch, logs_of(plan, epoch, loss, accuracy))
-        stop = stop or plan.too_late
-        if not stop and epoch + 1 < plan.epochs:
+        stopped = stop or plan.too_late
+        if not stopped and epoch + 1 < plan.epochs:
             plan.callbacks.on_epoch_begin(epoch + 1)
-        return stop
+        return stopped
 
     if plan.start < plan.epochs:
         plan.callbacks.on_epoch_begin(plan.start)
+    size = plan.rates.part_epochs
+    before = network.engine.params.copy() if plan.epochs - plan.start > size else None
+    while True:
+        end = min(begin + size, plan.epochs)
+        losses = _fit_part(plan, begin, end, before, at_epoch if plan.watches else None, tick)
+        last = float(losses[-1]) if len(losses) else last
+        if stopped or end == plan.epochs:
+            break
+        begin = end
+    if not plan.watches:
+        _record(plan)
+        if plan.history.epoch:
+            progress(len(plan.history.epoch), last)
+    if len(plan.history.epoch) < plan.epochs and plan.too_late:
+        plan.stopped_by = plan.stopped_by or "max_time"
+
+
+def _fit_part(
+    plan: Plan,
+    begin: int,
+    end: int,
+    before: Array | None,
+    at_epoch: Callable[[int, float, float], bool] | None,
+    tick: Callable[[int, float], bool],
+) -> Array:
+    """Train for the epochs from begin to end, and return their losses."""
+    network, data, constant = plan.network, plan.data, plan.rates.constant
+    rates = np.empty((0, 1))
     try:
+        rates = plan.rates.part(begin, end)
         losses, accuracies = network.engine.fit(
             data.X,
             data.Y,
-            plan.epochs - plan.start,
+            end - begin,
             plan.batch_size,
+            learning_rate=1.0 if constant is None else constant,
             seed=plan.shuffle_seed,
-            first_epoch=plan.first_epoch + plan.start,
+            first_epoch=plan.first_epoch + begin,
             n_threads=plan.n_threads,
             weights=data.weights,
-            rates=plan.rates[plan.start :],
+            rates=rates if constant is None else None,
             outputs=plan.outputs,
-            callback=at_epoch if plan.watches else None,
+            callback=at_epoch,
             progress=tick,
+            before=before,
             **network.engine_options(data),
         )
+        if not plan.watches:
+            plan.parts.append((begin, losses, accuracies, rates[:, -1].copy()))
     except BaseException as error:
         if _is_divergence(error) or not plan.watches:
-            _record(plan, *error.__dict__.pop("histories", (np.empty(0), np.empty(0))))
+            losses, accuracies = error.__dict__.pop("histories", (np.empty(0), np.empty(0)))
+            plan.parts.append((begin, losses, accuracies, rates[:, -1]))
+            _record(plan)
         if not _is_divergence(error):
             raise
         # its parameters are those at the start of the last epoch recorded
         network.epochs_trained = plan.first_epoch + max(len(plan.history.epoch) - 1, 0)
         raise divergence(network, plan.history, str(error)) from None
-    if not plan.watches:
-        _record(plan, losses, accuracies)
-        if len(losses):
-            progress(len(plan.history.epoch), losses[-1])
-    if len(plan.history.epoch) < plan.epochs and plan.too_late:
-        plan.stopped_by = plan.stopped_by or "max_time"
+    return losses
 
 
-def _record(plan: Plan, losses: Array, accuracies: Array) -> None:
+def _record(plan: Plan) -> None:
     """Add the epochs that the engine knows of and the history lacks."""
-    for i in range(len(plan.history.epoch) - plan.start, len(losses)):
-        epoch, logs = plan.start + i, {"loss": float(losses[i])}
-        if plan.network.loss.has_accuracy:
-            logs["accuracy"] = float(accuracies[i])
-        plan.history.append(epoch, logs | _rate(plan, epoch))
-        plan.network.epochs_trained += 1
+    scheduled = callable(getattr(plan.network.optimizer, "learning_rate", None))
+    for begin, losses, accuracies, rates in plan.parts:
+        for i in range(len(plan.history.epoch) - begin, len(losses)):
+            logs = {"loss": float(losses[i])}
+            if plan.network.loss.has_accuracy:
+                logs["accuracy"] = float(accuracies[i])
+            if scheduled:
+                logs["learning_rate"] = float(rates[i])
+            plan.history.append(begin + i, logs)
+            plan.network.epochs_trained += 1
 
 
 def _train_on_batches(plan: Plan, progress: Progress) -> None:
@@ -376,7 +430,7 @@ def _train_on_batches(plan: Plan, progress: Progress) -> None:
 
 def _rate_of(plan: Plan, epoch: int, step: int) -> float:
     """Return the learning rate; an iterable may have more batches than it told."""
-    return float(plan.rates[epoch, min(step, plan.rates.shape[1] - 1)])
+    return float(plan.rates.row(epoch)[min(step, plan.rates.shape[1] - 1)])
 
 
 def _fit_batch(plan: Plan, data: Data, rate: float) -> list[float]:
@@ -446,7 +500,7 @@ def _rate(plan: Plan, epoch: int) -> dict[str, float]:
     """Return the last learning rate of an epoch, where it follows a schedule."""
     if not callable(getattr(plan.network.optimizer, "learning_rate", None)):
         return {}
-    return {"learning_rate": float(plan.rates[epoch, -1])}
+    return {"learning_rate": float(plan.rates.row(epoch)[-1])}
 
 
 def logs_of(plan: Plan, epoch: int, loss: float, accuracy: float) -> dict[str, float]:

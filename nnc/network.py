@@ -374,7 +374,8 @@ class Network(Inspection, Storage):
         Raises
         ------
         ValueError, TypeError
-            For bad arguments, before anything is trained.
+            For bad arguments, before anything is trained. Of more than 2^20 learning rates those of
+            later epochs are computed, and checked, when they are due.
         DivergenceError
             Where the loss or the parameters are no longer finite. The network holds the parameters
             that the last epoch with a finite loss began with, and the optimizer starts anew.

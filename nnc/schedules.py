@@ -20,7 +20,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from nnc._arguments import read_flag, read_index, read_rate, read_real
+from nnc._arguments import read_flag, read_index, read_real
+from nnc._rates import Rates
 
 __all__ = [
     "Constant",
@@ -392,41 +393,4 @@ def rates(
     TypeError
         If `learning_rate` or what it returns is not a number.
     """
-    epochs = read_index("epochs", epochs, 0)
-    n_steps = read_index("steps_per_epoch", steps_per_epoch, 1)
-    if not callable(learning_rate):
-        return np.full((epochs, 1), read_rate(learning_rate))
-    schedule: Any = learning_rate
-    if epochs and hasattr(schedule, "for_training"):
-        schedule = schedule.for_training(epochs, n_steps)
-    n_rates = n_steps if getattr(schedule, "per_step", False) else 1
-    result = np.empty((epochs, n_rates))
-    for i in range(epochs):
-        for j in range(n_rates):
-            result[i, j] = _number(schedule(i + j / n_rates), i)
-    flat = result.ravel()
-    used = np.flatnonzero(flat != 0)
-    end = used[-1] + 1 if used.size else flat.size
-    good = np.isfinite(flat) & (flat > 0)
-    good[end:] = True
-    if not good.all():
-        bad = int(np.argmin(good))
-        place = f"epoch {bad // n_rates}" + (f", step {bad % n_rates}" if n_rates > 1 else "")
-        raise ValueError(
-            f"learning_rate: expected finite positive numbers (0 only at the end), got "
-            f"{flat[bad]} for {place}; change the schedule or train for fewer epochs"
-        )
-    return result
-
-
-def _number(value: object, epoch: int) -> float:
-    """Return what a schedule returned, as a float."""
-    try:
-        if isinstance(value, str | bytes | bytearray | bool):
-            raise TypeError
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"learning_rate: expected the schedule to return a number, got {value!r} for epoch "
-            f"{epoch}"
-        ) from None
+    return Rates(learning_rate, epochs, steps_per_epoch).keep()

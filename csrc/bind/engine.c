@@ -44,6 +44,7 @@ static void engine_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     nnc_predictor_free(self->predictor);
     nnc_memory_free(&self->memory);
+    nnc_memory_free(&self->deck);
     nnc_engine_forget(self);
     nnc_free_block(self->params);
     PyMem_Free(self->layers);

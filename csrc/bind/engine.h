@@ -16,6 +16,7 @@ typedef struct {
     nnc_predictor *predictor;
     nnc_stepper stepper;
     nnc_memory memory;    /* of fit, kept from call to call */
+    nnc_memory deck;      /* likewise: the order of samples */
     unsigned long fitter; /* the thread that fits, 0 for none: it works without the GIL */
     size_t readers;       /* threads that predict without the GIL */
     bool predictor_taken; /* by one of them */

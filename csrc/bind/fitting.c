@@ -6,19 +6,23 @@ const char nnc_fit_doc[] =
     "    beta_1=0.9, beta_2=0.999, epsilon=1e-8, seed=None, n_threads=1, callback=None, *,\n"
     "    momentum=0.0, rho=0.9, clip_value=0.0, clip_norm=0.0, average_decay=0.0,\n"
     "    loss_parameter=0.0, smoothing=0.0, x_scale=0.0, ranges=(), rates=None, weights=None,\n"
-    "    outputs=None, dropout_seed=0, first_epoch=0, progress=None, custom=None)\n"
+    "    outputs=None, dropout_seed=0, first_epoch=0, progress=None, custom=None,\n"
+    "    before=None)\n"
     "--\n\n"
     "Gradient descent in batches on X (m, n_in) and Y (m, n_out), or classes Y (m,) of int64.\n\n"
     "optimizer: as NNC_OPTIMIZER_LIST names it; its state lasts from call to call. Where seed is\n"
     "not None, the samples change places before each epoch as RandomState(seed).shuffle of\n"
-    "numpy.random moves them, after first_epoch shuffles for the epochs that went before.\n"
+    "numpy.random moves them, after first_epoch shuffles for the epochs that went before. Their\n"
+    "order is kept, 8 bytes a sample, so that no call repeats what the one before it shuffled.\n"
     "callback(epoch, cost, accuracy) after each epoch sees and may change params, and predict;\n"
     "True from it stops. progress(epoch, cost) is called about every 30 ms, and stops likewise.\n"
     "ranges: tuples (start, n, frozen, l1, l2, decay, max_norm, row_length). rates: a float64\n"
     "array (epochs, 1 or the steps of an epoch) instead of learning_rate. weights: float64 (m,).\n"
     "outputs (m, n_out), written: the output for each sample before its step. custom(samples,\n"
     "y_hat) -> (loss, slope), in a network whose loss is sum_of_squares, takes its place: the\n"
-    "loss of a batch of so many samples, and its derivative by y_hat (n, n_out).\n\n"
+    "loss of a batch of so many samples, and its derivative by y_hat (n, n_out). before, like\n"
+    "params and written: what they were at the start of the last epoch, first that of the call\n"
+    "before, so that several calls end as one.\n\n"
     "Returns cost and accuracy (float64 arrays), an entry an epoch: means over its batches,\n"
     "each seen before its step. FloatingPointError where they diverge: params are then\n"
     "those at the start of the last epoch whose cost was finite, and the optimizer starts anew.\n"
@@ -31,12 +35,12 @@ typedef struct {
     nnc_optimizer optimizer;
     double rate, beta_1, beta_2, epsilon, momentum, rho;
     double clip_value, clip_norm, average_decay, loss_parameter;
-    PyObject *seed, *callback, *progress, *custom, *ranges_object, *rates_object;
+    PyObject *seed, *callback, *progress, *custom, *ranges_object, *rates_object, *before_object;
     unsigned long long dropout_seed;
     nnc_rng rng;
     nnc_range *ranges;
     size_t n_ranges;
-    PyArrayObject *rates; /* or NULL */
+    PyArrayObject *rates, *before; /* or NULL */
 } arguments;
 
 static bool parse(arguments *a, PyObject *args, PyObject *kwargs)
@@ -69,6 +73,7 @@ static bool parse(arguments *a, PyObject *args, PyObject *kwargs)
                             "first_epoch",
                             "progress",
                             "custom",
+                            "before",
                             NULL};
     const char *optimizer = "sgd";
     *a = (arguments){.samples = {.x = {.name = "X", .strided = true},
@@ -87,15 +92,17 @@ static bool parse(arguments *a, PyObject *args, PyObject *kwargs)
                      .callback = Py_None,
                      .progress = Py_None,
                      .custom = Py_None,
-                     .rates_object = Py_None};
+                     .rates_object = Py_None,
+                     .before_object = Py_None};
     nnc_samples *s = &a->samples;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OO|nnsddddOnO$ddddddddOOOOKnOO:fit", names, &s->x.object, &s->y.object,
+            args, kwargs, "OO|nnsddddOnO$ddddddddOOOOKnOOO:fit", names, &s->x.object, &s->y.object,
             &a->epochs, &a->batch, &optimizer, &a->rate, &a->beta_1, &a->beta_2, &a->epsilon,
             &a->seed, &a->n_threads, &a->callback, &a->momentum, &a->rho, &a->clip_value,
             &a->clip_norm, &a->average_decay, &a->loss_parameter, &s->data.smoothing,
             &s->data.x_scale, &a->ranges_object, &a->rates_object, &s->weights_object,
-            &s->outputs_object, &a->dropout_seed, &a->first_epoch, &a->progress, &a->custom))
+            &s->outputs_object, &a->dropout_seed, &a->first_epoch, &a->progress, &a->custom,
+            &a->before_object))
         return false;
     return nnc_find_optimizer(optimizer, &a->optimizer);
 }
@@ -143,11 +150,26 @@ static bool read_rates(arguments *a, size_t m)
     return false;
 }
 
+/* before, borrowed, or NULL for None. */
+static bool read_before(arguments *a, const nnc_engine *self)
+{
+    nnc_dtype dtype;
+    if (a->before_object == Py_None) return true;
+    a->before = (PyArrayObject *)Py_XNewRef(nnc_writable(a->before_object, "before", 1, &dtype));
+    if (!a->before) return false;
+    if (dtype == self->dtype && PyArray_DIM(a->before, 0) == (npy_intp)nnc_engine_size(self))
+        return true;
+    PyErr_SetString(PyExc_ValueError, "before: expected an array like params");
+    return false;
+}
+
 /* Reading inputs may let other threads run. */
 static bool read_arrays(arguments *a, nnc_engine *self)
 {
     if (a->seed != Py_None && !nnc_seed_rng(&a->rng, a->seed)) return false;
-    if (!nnc_engine_read(self, &a->samples) || !read_rates(a, a->samples.data.m)) return false;
+    if (!nnc_engine_read(self, &a->samples) || !read_rates(a, a->samples.data.m) ||
+        !read_before(a, self))
+        return false;
     if (!a->ranges_object) return true;
     a->ranges = nnc_read_ranges(a->ranges_object, true, self->net.n_params, &a->n_ranges);
     return a->ranges != NULL;
@@ -311,6 +333,7 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
                            .n_rates = a.rates ? (size_t)PyArray_DIM(a.rates, 1) : 0,
                            .shuffle = a.seed == Py_None ? NULL : &a.rng,
                            .first_epoch = (size_t)a.first_epoch,
+                           .deck = &self->deck,
                            .seed = a.dropout_seed,
                            .outputs = a.samples.outputs ? PyArray_DATA(a.samples.outputs) : NULL,
                            .n_threads = (size_t)a.n_threads,
@@ -320,6 +343,7 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
                                        .at_epoch = monitor.plain.at_epoch ? at_epoch : NULL,
                                        .every = 1}};
     size_t written, bad_batch = SIZE_MAX;
+    fitting.before = a.before ? PyArray_DATA(a.before) : NULL;
     fitting.bad_batch = &bad_batch;
     self->fitter = PyThread_get_thread_ident();
     monitor.python.thread = PyEval_SaveThread();
@@ -331,7 +355,8 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
     self->stepper.n_ranges = 0;
     if (status == NNC_DIVERGED) nnc_engine_forget(self); /* its state may not be finite either */
     if (!monitor.python.failed && status == NNC_DIVERGED) raise_divergence(written, bad_batch);
-    if (PyErr_Occurred())
+    /* one that came after the last poll, or else its exception would lack the histories */
+    if (PyErr_Occurred() || PyErr_CheckSignals() < 0)
         attach_histories(cost, accuracy, written);
     else if (nnc_check(status))
         result = Py_BuildValue("NN", nnc_head(cost, written), nnc_head(accuracy, written));
@@ -339,6 +364,7 @@ done:
     Py_XDECREF(cost);
     Py_XDECREF(accuracy);
     Py_XDECREF(a.rates);
+    Py_XDECREF(a.before);
     PyMem_Free(a.ranges);
     nnc_engine_release(&a.samples);
     return result;

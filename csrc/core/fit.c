@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/custom.h"
+#include "core/deck.h"
 #include "core/phases.h"
 #include "core/step.h"
 
@@ -21,7 +22,8 @@ typedef struct {
     bool fused;                 /* the way back updates the parameters: steps are short */
     nnc_descent descent;
     nnc_custom custom;
-    size_t *order;
+    nnc_deck *deck; /* or NULL */
+    const size_t *order;
     void *grads;
     void *blocks[3]; /* parameters: epoch e starts from block e % 3 and works on the next, so
                       * that the start of the epoch before is still there */
@@ -170,19 +172,6 @@ static size_t block_of(const nnc_net *net)
     return net->n_params + net->n_state;
 }
 
-/* The samples change places; false where the monitor stops it amid that. */
-static bool shuffle(run *r)
-{
-    enum { MOVES = 1 << 15, MOVE_WORK = 1 << 4 };
-    const nnc_fitting *f = r->fitting;
-    for (size_t left = f->data.m; left > 0;) {
-        size_t work = nnc_min(left, MOVES) * MOVE_WORK;
-        left = nnc_rng_shuffle_some(f->shuffle, r->order, left, MOVES);
-        if (!nnc_pacer_tick(&r->pacers[0], work)) return false;
-    }
-    return true;
-}
-
 /* False where the monitor stops it before its first step. */
 static bool begin_epoch(run *r, size_t epoch)
 {
@@ -194,10 +183,7 @@ static bool begin_epoch(run *r, size_t epoch)
         memcpy(r->blocks[(epoch + 1) % 3], r->blocks[epoch % 3], n * r->batch.item);
         if (!nnc_pacer_tick(&r->pacers[0], n)) return false;
     }
-    if (!f->shuffle) return true;
-    for (size_t i = 0; epoch == 0 && i < f->first_epoch; i++)
-        if (!shuffle(r)) return false;
-    return shuffle(r);
+    return !r->deck || nnc_deck_shuffle(r->deck, f->first_epoch + epoch + 1, &r->pacers[0]);
 }
 
 /* Where it diverged, r->params are those at the start of the last epoch recorded. */
@@ -210,7 +196,8 @@ static nnc_status end_epoch(run *r, size_t epoch)
     if (f->data.m > 0) cost += r->penalty / (double)nnc_ceil_div(f->data.m, f->batch);
     double accuracy = r->accuracy ? r->hits / r->weight : NAN;
     if (r->weight != 0 && !isfinite(cost)) {
-        r->params = r->blocks[epoch > 0 ? (epoch - 1) % 3 : 0];
+        void *first = f->before ? f->before : r->blocks[0];
+        r->params = epoch > 0 ? r->blocks[(epoch - 1) % 3] : first;
         return NNC_DIVERGED;
     }
     r->cost[epoch] = cost;
@@ -275,7 +262,6 @@ static void lay_out(run *r, nnc_arena *arena)
     for (int i = 0; i < 3; i++) r->blocks[i] = nnc_arena_piece(arena, block_of(f->net), item, 1);
     r->params = r->blocks[0];
     r->grads = r->fused ? NULL : nnc_arena_piece(arena, n_params, item, 1);
-    r->order = f->shuffle ? nnc_arena_piece(arena, f->data.m, sizeof *r->order, 1) : NULL;
     r->scratch = nnc_arena_piece(arena, r->n_threads, sizeof *r->scratch, 1);
     r->pacers = nnc_arena_piece(arena, r->n_threads, sizeof *r->pacers, 1);
     r->descent.pacer = r->pacers;
@@ -297,20 +283,29 @@ nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, doubl
     size_t size = block_of(net) * nnc_dtype_size(fitting->dtype);
     run r = {.fitting = fitting, .cost = cost, .accuracy = accuracy};
     nnc_arena arena = {0};
+    nnc_memory own = {0};
     *done = 0;
     nnc_status status = nnc_check_softmax(net, fitting->loss);
     if (status != NNC_OK) return status;
     lay_out(&r, &arena);
     status = nnc_arena_allocate_in(&arena, fitting->memory);
-    if (status != NNC_OK) return status;
+    if (status == NNC_OK && fitting->shuffle)
+        status = nnc_deck_take(&r.deck, fitting->deck ? fitting->deck : &own, fitting->shuffle,
+                               fitting->data.m, fitting->first_epoch + 1);
+    if (status != NNC_OK) {
+        nnc_arena_free(&arena);
+        return status;
+    }
     lay_out(&r, &arena);
-    for (size_t i = 0; fitting->shuffle && i < fitting->data.m; i++) r.order[i] = i;
+    r.order = r.deck ? r.deck->order : NULL;
     memcpy(r.params, params, size);
     r.pacers[0] = nnc_pacer_begin(&fitting->monitor, &r.hurry);
     nnc_team_run(r.n_threads, run_epochs, &r);
     nnc_pacer_end(&r.pacers[0]);
     memcpy(params, r.params, size);
+    if (fitting->before && r.done > 0) memcpy(fitting->before, r.blocks[(r.done - 1) % 3], size);
     *done = r.done;
     nnc_arena_free(&arena);
+    nnc_memory_free(&own);
     return r.verdict;
 }

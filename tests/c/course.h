@@ -133,7 +133,7 @@ static inline nnc_status make_predictor(course *t, nnc_predictor **predictor)
     return nnc_predictor_new(predictor, &t->net, t->dtype);
 }
 
-/* Goes on with t->trained, the stepper and the random numbers. */
+/* Goes on with t->trained and the stepper. */
 static inline nnc_status fit_on(course *t)
 {
     t->net.layers = t->layers;
