@@ -11,6 +11,10 @@
 
 #define NNC_ALWAYS_INLINE inline __attribute__((always_inline))
 
+/* Nobody knows any more what the variable was computed from: what follows cannot be moved ahead of
+ * a branch, or be computed anew in each round of a loop. */
+#define NNC_OPAQUE(x) __asm__("" : "+r"(x))
+
 static inline size_t nnc_min(size_t a, size_t b)
 {
     return a < b ? a : b;

@@ -122,11 +122,16 @@ static NNC_ALWAYS_INLINE vreal NNC_FN(o_rprop)(vreal p, vreal g, vreal *s, const
         real *next = next_, *state = state_;                                                       \
         const real *params = params_, *grads = grads_;                                             \
         const NNC_FN(pace) k = NNC_FN(pace_of)(step);                                              \
+        real *blocks[STATES + 1];                                                                  \
+        for (int j = 0; j < STATES; j++) {                                                         \
+            blocks[j] = state + (size_t)j * stride;                                                \
+            NNC_OPAQUE(blocks[j]);                                                                 \
+        }                                                                                          \
         NNC_FOR_VECTORS (i, count, n) {                                                            \
             vreal s[STATES + 1], g = at(grads + i, count) * k.scale;                               \
-            for (int j = 0; j < STATES; j++) s[j] = at(state + (size_t)j * stride + i, count);     \
+            for (int j = 0; j < STATES; j++) s[j] = at(blocks[j] + i, count);                      \
             put(next + i, NNC_FN(o_##name)(at(params + i, count), g, s, &k), count);               \
-            for (int j = 0; j < STATES; j++) put(state + (size_t)j * stride + i, s[j], count);     \
+            for (int j = 0; j < STATES; j++) put(blocks[j] + i, s[j], count);                      \
         }                                                                                          \
     }
 

@@ -17,11 +17,16 @@ static NNC_ALWAYS_INLINE void NNC_FN(outer_tile)(size_t rows, size_t vectors, re
     }
 #define NNC_COUNT(j) ((j) + 1 < vectors ? VLEN : last)
     if (resume) {
+        /* else GCC computes all the addresses without it, too, and keeps them for the end */
+        const real *sums = dw;
+        size_t ld = dw_ld;
+        NNC_OPAQUE(sums);
+        NNC_OPAQUE(ld);
 #pragma GCC unroll 12
         for (size_t i = 0; i < rows; i++) {
 #pragma GCC unroll 12
             for (size_t j = 0; j < vectors; j++)
-                acc[i][j] = at(dw + i * dw_ld + j * VLEN, NNC_COUNT(j));
+                acc[i][j] = at(sums + i * ld + j * VLEN, NNC_COUNT(j));
         }
     }
     for (size_t start = 0; start < n; start += NNC_PANEL) {
