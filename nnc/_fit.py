@@ -379,17 +379,17 @@ def _fit_part(
 
 
 def _record(plan: Plan) -> None:
-    """Add the epochs that the engine knows of and the history lacks."""
-    scheduled = callable(getattr(plan.network.optimizer, "learning_rate", None))
+    """Add the epochs that the engine knows of and the history lacks, a part at once."""
     for begin, losses, accuracies, rates in plan.parts:
-        for i in range(len(plan.history.epoch) - begin, len(losses)):
-            logs = {"loss": float(losses[i])}
-            if plan.network.loss.has_accuracy:
-                logs["accuracy"] = float(accuracies[i])
-            if scheduled:
-                logs["learning_rate"] = float(rates[i])
-            plan.history.append(begin + i, logs)
-            plan.network.epochs_trained += 1
+        known = len(plan.history.epoch) - begin
+        logs = {"loss": losses[known:].tolist()}
+        if plan.network.loss.has_accuracy:
+            logs["accuracy"] = accuracies[known:].tolist()
+        if _has_schedule(plan):
+            logs["learning_rate"] = rates[known : len(losses)].tolist()
+        if len(losses) > known:
+            plan.history.extend(range(begin + known, begin + len(losses)), logs)
+            plan.network.epochs_trained += len(losses) - known
 
 
 def _train_on_batches(plan: Plan, progress: Progress) -> None:
@@ -498,9 +498,11 @@ def divergence(
 
 def _rate(plan: Plan, epoch: int) -> dict[str, float]:
     """Return the last learning rate of an epoch, where it follows a schedule."""
-    if not callable(getattr(plan.network.optimizer, "learning_rate", None)):
-        return {}
-    return {"learning_rate": float(plan.rates.row(epoch)[-1])}
+    return {"learning_rate": float(plan.rates.row(epoch)[-1])} if _has_schedule(plan) else {}
+
+
+def _has_schedule(plan: Plan) -> bool:
+    return callable(getattr(plan.network.optimizer, "learning_rate", None))
 
 
 def logs_of(plan: Plan, epoch: int, loss: float, accuracy: float) -> dict[str, float]:

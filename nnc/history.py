@@ -57,13 +57,16 @@ class History(Mapping[str, list[float]]):
 
     def append(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Add what an epoch gave; NaN stands where a key has no value for an epoch."""
-        values = {key: float(value) for key, value in logs.items()}
-        for key in values:
+        self.extend([int(epoch)], {key: [float(value)] for key, value in logs.items()})
+
+    def extend(self, epochs: Sequence[int], logs: Mapping[str, Sequence[float]]) -> None:
+        """Add what several epochs gave: a value for each of them under every key."""
+        for key in logs:
             if key not in self._lists:
                 self._lists[key] = [math.nan] * len(self.epoch)
-        self.epoch.append(int(epoch))
+        self.epoch.extend(epochs)
         for key, entries in self._lists.items():
-            entries.append(values.get(key, math.nan))
+            entries.extend(logs.get(key, [math.nan] * len(epochs)))
 
     def set_best(
         self, epoch: int, monitor: str | None = None, larger_is_better: bool | None = None
