@@ -44,28 +44,25 @@ static NNC_ALWAYS_INLINE void NNC_FN(row_dots)(vreal *acc, const real *const *w,
     }
 }
 
-/* LONG activations stand in functions of their own: their constants would take the registers of the
- * products. */
-#define NNC_SHORT(name)
-#define NNC_LONG(name)                                                   \
-    static __attribute__((noinline)) vreal NNC_FN(lanes_##name)(vreal z) \
-    {                                                                    \
-        return NNC_FN(f_##name)(z);                                      \
-    }
-#define NNC_CASE(id, name, length, ...) NNC_##length(name)
-NNC_ACTIVATION_LIST(NNC_CASE)
+/* LONG activations come after the whole row: their constants, and calls, would take the registers
+ * of the products. */
+#define NNC_SHORT(name) NULL
+#define NNC_LONG(name) NNC_FN(activate_##name)
+#define NNC_CASE(id, name, length, ...) [NNC_ACT_##id] = NNC_##length(name),
+typedef void (*NNC_FN(row_end))(void *a, const void *z, size_t n);
+static const NNC_FN(row_end) NNC_FN(row_ends)[NNC_ACT_COUNT] = {NNC_ACTIVATION_LIST(NNC_CASE)};
 #undef NNC_CASE
 #undef NNC_LONG
 #undef NNC_SHORT
 
-/* f(z) */
-static NNC_ALWAYS_INLINE vreal NNC_FN(activated_row)(nnc_activation f, vreal z)
+/* f(z) of a SHORT f, else z. */
+static NNC_ALWAYS_INLINE vreal NNC_FN(short_end)(nnc_activation f, vreal z)
 {
-#define NNC_SHORT(name) NNC_FN(f_##name)(z)
-#define NNC_LONG(name) NNC_FN(lanes_##name)(z)
-#define NNC_CASE(id, name, length, ...) \
-    case NNC_ACT_##id:                  \
-        return NNC_##length(name);
+#define NNC_SHORT(id, name) \
+    case NNC_ACT_##id:      \
+        return NNC_FN(f_##name)(z);
+#define NNC_LONG(id, name)
+#define NNC_CASE(id, name, length, ...) NNC_##length(id, name)
     switch (f) {
         NNC_ACTIVATION_LIST(NNC_CASE)
         default:
@@ -95,8 +92,9 @@ static void NNC_FN(dense_row)(void *a_, const void *w_, const void *b_, const vo
         NNC_FOLD_STEP(2)
         NNC_FOLD_STEP(1)
         vreal z = b ? sums[0] + at(b + row, count) : sums[0];
-        put(a + row, NNC_FN(activated_row)(f, z), count);
+        put(a + row, NNC_FN(short_end)(f, z), count);
     }
+    if (NNC_FN(row_ends)[f]) NNC_FN(row_ends)[f](a, a, n_out);
 }
 
 #undef NNC_ROW_GROUP
