@@ -1,6 +1,7 @@
 """Fixtures: every kernel set this CPU runs, both dtypes, random networks."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ settings.register_profile(
     "nnc", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("nnc")
+
+# Shells start programs in the background with SIGINT ignored: tests of Ctrl-C would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path, config):
