@@ -37,7 +37,7 @@ static void backward(const layer *l)
 
 static void weights(const layer *l)
 {
-    const nnc_samples samples = nnc_one_panel(l->cols, l->ld);
+    const nnc_layout samples = nnc_one_panel(l->cols, l->ld);
     l->kernels->dense_weights(l->dw, l->db, l->a, l->x, l->n_out, l->n_in, &samples);
 }
 

@@ -49,7 +49,7 @@ nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, cons
     kernels->fill(nnc_at(&plan, inputs, n_in * plan.ld), 1, plan.ld);
     for (size_t s = 0; s < plan.n_slices; s++) {
         nnc_slice slice = plan.slices[s];
-        nnc_samples samples = nnc_one_panel(slice.cols, plan.ld);
+        nnc_layout samples = nnc_one_panel(slice.cols, plan.ld);
         void *part = nnc_at(&plan, parts, s * n_grads);
         nnc_pack(&plan, slice, deltas, dz, n_out, (ptrdiff_t)m, 1);
         nnc_clear_padding(&plan, slice, deltas, n_out);
@@ -79,7 +79,7 @@ bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nn
     const nnc_plan *plan = &network->plan;
     const nnc_kernels *kernels = plan->kernels;
     const nnc_net *net = network->net;
-    const nnc_samples samples = nnc_one_panel(slice.cols, plan->ld);
+    const nnc_layout samples = nnc_one_panel(slice.cols, plan->ld);
     for (size_t l = net->n_layers; l-- > 0;) {
         const nnc_layer *layer = &net->layers[l];
         size_t n_in = layer->n_in, n_out = layer->n_out;

@@ -41,6 +41,12 @@ static size_t block_rows(size_t row_bytes, size_t rows)
     return nnc_min(most, rows);
 }
 
+/* Whether weights_by_lanes computes the gradients by a layer's weights. */
+static bool goes_by_lanes(const nnc_batch *b, const nnc_layer *layer)
+{
+    return b->wide && layer->kind == NNC_DENSE && layer->n_in < LANES_INPUTS;
+}
+
 static nnc_layer_plan plan_layer(const nnc_batch *b, const nnc_layer *layer, size_t n_threads)
 {
     size_t n_in = layer->n_in, n_out = layer->n_out;
@@ -48,7 +54,6 @@ static nnc_layer_plan plan_layer(const nnc_batch *b, const nnc_layer *layer, siz
                            .rows_backward = block_rows(n_out * b->item, n_in),
                            .rows_task = n_out};
     if (!b->wide || layer->kind != NNC_DENSE) return plan;
-    plan.by_lanes = n_in < LANES_INPUTS;
     if (plan.rows_backward < n_in) plan.strip = n_out * plan.rows_backward;
     plan.rows_task = block_rows(b->capacity * NNC_PANEL * b->item, n_out);
     if (n_threads > 1) plan.rows_task = nnc_min(plan.rows_task, nnc_ceil_div(n_out, 2 * n_threads));
@@ -63,7 +68,7 @@ static void plan_layers(nnc_batch *b, nnc_arena *arena, size_t n_threads)
         nnc_layer_plan plan = plan_layer(b, &net->layers[l], n_threads);
         if (b->layers) b->layers[l] = plan;
         b->strip = nnc_max(b->strip, plan.strip);
-        b->ones |= plan.by_lanes && n_threads > 0;
+        b->ones |= goes_by_lanes(b, &net->layers[l]) && n_threads > 0;
         b->n_tasks += nnc_ceil_div(net->layers[l].n_out, plan.rows_task);
     }
     if (n_threads == 0) return;
@@ -117,8 +122,9 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
         void *a = matrix(&b, arena, width(net, l));
         void *z = apart ? matrix(&b, arena, width(net, l)) : a;
         bool dense = l < n_layers && net->layers[l].kind == NNC_DENSE;
-        bool by_lanes = dense && plan_layer(&b, &net->layers[l], n_threads).by_lanes;
-        void *dz = !by_lanes ? a : apart ? z : l > b.lowest ? matrix(&b, arena, width(net, l)) : a;
+        bool by_lanes = l < n_layers && goes_by_lanes(&b, &net->layers[l]);
+        void *dz = a;
+        if (by_lanes && l > b.lowest) dz = apart ? z : matrix(&b, arena, width(net, l));
         if (dense && !by_lanes && (b.wide || !turned)) {
             turned = true;
             rows = turned_matrix(&b, arena, b.wide ? width(net, l) : widest);
@@ -379,7 +385,7 @@ bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, con
     const nnc_batch *b = batch;
     for (size_t l = b->net->n_layers; l-- > b->lowest;) {
         if (b->net->layers[l].kind == NNC_DENSE) {
-            if (b->layers[l].by_lanes)
+            if (goes_by_lanes(b, &b->net->layers[l]))
                 add_ones(b, l, first, count);
             else
                 turn_panels(b, l, first, count);
@@ -397,10 +403,10 @@ static bool weights_by_lanes(const nnc_batch *b, nnc_weight_task task, void *dw,
                              const void *dz, nnc_pacer *pacer)
 {
     const size_t n_in = b->net->layers[task.layer].n_in, most = LANES_BYTES / b->item;
-    nnc_samples samples = {.length = NNC_PANEL,
-                           .ld = NNC_PANEL,
-                           .dz_panel = panel_stride(b, b->net->layers[task.layer].n_out),
-                           .x_panel = panel_stride(b, n_in)};
+    nnc_layout samples = {.length = NNC_PANEL,
+                          .ld = NNC_PANEL,
+                          .dz_panel = panel_stride(b, b->net->layers[task.layer].n_out),
+                          .x_panel = panel_stride(b, n_in)};
     for (size_t start = 0; start < b->n; start += most) {
         size_t n = nnc_min(b->n - start, most), p = start / NNC_PANEL;
         samples.cols = whole_lanes(b, n);
@@ -427,8 +433,7 @@ bool nnc_weight_gradients(const nnc_batch *batch, nnc_weight_task task, void *ou
     void *dw = at(b, out, layer->w + task.row * n_in);
     void *db = layer->has_bias ? at(b, out, layer->b + task.row) : NULL;
 
-    if (b->layers[task.layer].by_lanes)
-        return weights_by_lanes(b, task, dw, db, dz, scratch->pacer);
+    if (goes_by_lanes(b, layer)) return weights_by_lanes(b, task, dw, db, dz, scratch->pacer);
     for (size_t i = 0; i * NNC_PANEL < whole; i++) {
         size_t col = i * NNC_PANEL, cols = nnc_min(whole - col, NNC_PANEL);
         b->kernels->outer(at(b, dw, col), dz, rows_of(b, task.layer, i), task.rows, cols, b->n,

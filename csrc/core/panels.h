@@ -3,9 +3,10 @@
  *
  * The samples of a batch are cut into panels of NNC_PANEL. The activations of a layer lie panel by
  * panel, in each (features, NNC_PANEL); a panel goes through the network without the others. Sums
- * over samples are chains in the order of the samples (dW), or in logical lanes (db), so that no
- * result depends on who computes which panel, or on how many there are. Batch norm couples the
- * samples of a batch: where a network has it, all panels go forward and back together.
+ * over samples are chains in the order of the samples (dW of many inputs), or in logical lanes (of
+ * few, and db), so that no result depends on who computes which panel, or on how many there are.
+ * Batch norm couples the samples of a batch: where a network has it, all panels go forward and back
+ * together.
  *
  * Layers are treated alike: a[l + 1] is the output of layer l, dz[l + 1] the gradient by the
  * argument of its activation. */
@@ -25,7 +26,6 @@ typedef struct {
 typedef struct {
     size_t rows_forward, rows_backward, rows_task; /* rows that are worked on at a time */
     size_t strip;                                  /* elements of rows_backward columns of W */
-    bool by_lanes; /* its inputs are few, and summed over samples in lanes, as they lie */
 } nnc_layer_plan;
 
 /* What the way back wants of a norm layer, with the elements of kernels.h's verbs. */

@@ -66,11 +66,11 @@ typedef struct {
     size_t cols, length, ld;
     size_t dz_panel, x_panel;
     bool more; /* what they sum up to is added to what was there */
-} nnc_samples;
+} nnc_layout;
 
-static inline nnc_samples nnc_one_panel(size_t cols, size_t ld)
+static inline nnc_layout nnc_one_panel(size_t cols, size_t ld)
 {
-    return (nnc_samples){.cols = cols, .length = cols, .ld = ld};
+    return (nnc_layout){.cols = cols, .length = cols, .ld = ld};
 }
 
 typedef struct {
@@ -95,7 +95,7 @@ typedef struct {
      * samples in logical lanes, of dz (n_out, cols) and x (n_in, cols). Where db is wanted, one
      * more row of x holds ones. */
     void (*dense_weights)(void *dw, void *db, const void *dz, const void *x, size_t n_out,
-                          size_t n_in, const nnc_samples *samples);
+                          size_t n_in, const nnc_layout *samples);
     /* a (n_out) = f(w x + b) for one sample x (n_in); b may be NULL. Each element is a sum in
      * logical lanes over inputs, folded, then b. */
     void (*dense_row)(void *a, const void *w, const void *b, const void *x, nnc_activation f,

@@ -13,7 +13,7 @@
 /* dw (rows, columns) = dz x^T, for the tile that NNC_DOT_GRID lists. Always inlined, with
  * constants for rows and columns. One pass over the samples for each part of the lanes. */
 static NNC_ALWAYS_INLINE void NNC_FN(dot)(size_t rows, size_t columns, real *dw, const real *dz,
-                                          const real *x, const nnc_samples *samples, size_t dw_ld)
+                                          const real *x, const nnc_layout *samples, size_t dw_ld)
 {
     const size_t ld = samples->ld;
     vreal lanes[NNC_DOT_ROWS][4][PARTS];
@@ -62,11 +62,11 @@ static NNC_ALWAYS_INLINE void NNC_FN(dot)(size_t rows, size_t columns, real *dw,
 }
 
 typedef void (*NNC_FN(dot_function))(real *dw, const real *dz, const real *x,
-                                     const nnc_samples *samples, size_t dw_ld);
+                                     const nnc_layout *samples, size_t dw_ld);
 
 #define NNC_DEFINE_DOT(rows, columns)                                                    \
     static void NNC_FN(dot_##rows##x##columns)(real * dw, const real *dz, const real *x, \
-                                               const nnc_samples *samples, size_t dw_ld) \
+                                               const nnc_layout *samples, size_t dw_ld)  \
     {                                                                                    \
         NNC_FN(dot)(rows, columns, dw, dz, x, samples, dw_ld);                           \
     }
@@ -77,7 +77,7 @@ static const NNC_FN(dot_function) NNC_FN(dots)[NNC_DOT_ROWS][4] = {NNC_DOT_GRID(
 
 /* The tile at a column of dw whose last input is the row of ones: its gradient belongs to db. */
 static void NNC_FN(dot_with_bias)(real *dw, real *db, const real *dz, const real *x, size_t rows,
-                                  size_t columns, const nnc_samples *samples, size_t dw_ld)
+                                  size_t columns, const nnc_layout *samples, size_t dw_ld)
 {
     real sums[NNC_DOT_ROWS][4];
     for (size_t i = 0; samples->more && i < rows; i++) {
@@ -94,7 +94,7 @@ static void NNC_FN(dot_with_bias)(real *dw, real *db, const real *dz, const real
 /* The inputs are taken in groups that the first cache holds beside a tile's rows of dz, while all
  * of dz passes over them. */
 static void NNC_FN(dense_weights)(void *dw_, void *db_, const void *dz_, const void *x_,
-                                  size_t n_out, size_t n_in, const nnc_samples *samples)
+                                  size_t n_out, size_t n_in, const nnc_layout *samples)
 {
     real *dw = dw_, *db = db_;
     const real *dz = dz_, *x = x_;

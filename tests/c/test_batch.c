@@ -284,7 +284,7 @@ static void weights_case(nnc_dtype dtype, size_t n_out, size_t n_in, size_t pane
     for (size_t p = 0; p <= panels; p++)
         nnc_kernels_for(dtype)->fill((char *)x + (p * x_panel + n_in * NNC_PANEL) * item, 1,
                                      NNC_PANEL);
-    nnc_samples samples = {NNC_PANEL, NNC_PANEL, NNC_PANEL, dz_panel, x_panel, false};
+    nnc_layout samples = {NNC_PANEL, NNC_PANEL, NNC_PANEL, dz_panel, x_panel, false};
     nnc_kernels_for(dtype)->dense_weights(dw, db, dz, x, n_out, n_in, &samples);
     samples.cols = cols - NNC_PANEL;
     samples.more = true;

@@ -198,7 +198,7 @@ static void check_weights_and(problem *p, void *db)
     bool fused = nnc_cpu_info().fma, bits = true, close = true;
     wide exact, scale;
     clear(p);
-    const nnc_samples samples = nnc_one_panel(p->cols, p->ld);
+    const nnc_layout samples = nnc_one_panel(p->cols, p->ld);
     nnc_kernels_for(p->dtype)->dense_weights(p->out, db, p->y, p->x, p->rows, p->depth, &samples);
     for (size_t i = 0; i < p->rows; i++) {
         for (size_t k = 0; k < p->depth; k++) {
@@ -242,7 +242,7 @@ static size_t all_outputs(problem *p, char *seen)
         memcpy(seen + used, p->out, bytes);
         used += bytes;
     }
-    const nnc_samples samples = nnc_one_panel(p->cols, p->ld);
+    const nnc_layout samples = nnc_one_panel(p->cols, p->ld);
     kernels->dense_weights(p->out, p->db, p->y, p->x, p->rows, p->depth, &samples);
     memcpy(seen + used, p->out, bytes);
     used += bytes;
@@ -395,7 +395,7 @@ static void check_empty(nnc_dtype dtype)
     const nnc_kernels *kernels = nnc_kernels_for(dtype);
     size_t lanes = NNC_LINE / nnc_dtype_size(dtype);
     problem p = make_problem(dtype, 5, 3, 2 * lanes, 3 * lanes);
-    const nnc_samples all = nnc_one_panel(p.cols, p.ld), none = nnc_one_panel(0, p.ld);
+    const nnc_layout all = nnc_one_panel(p.cols, p.ld), none = nnc_one_panel(0, p.ld);
     CASE("%s %s", nnc_cpu_info().isa, dtype_name(dtype));
     clear(&p);
     kernels->dense_forward(p.out, p.w, p.b, p.x, NNC_ACT_RELU, 0, 3, p.cols, p.ld);
