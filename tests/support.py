@@ -93,9 +93,13 @@ def check_counts(call, shared):
         for _ in range(n):
             call()
 
+    def changes():
+        blocks, references = counts()
+        repeat(300)
+        blocks_after, references_after = counts()
+        assert references_after == references
+        return abs(blocks_after - blocks)
+
     repeat(20)
-    blocks, references = counts()
-    repeat(300)
-    blocks_after, references_after = counts()
-    assert abs(blocks_after - blocks) < 150  # a leak is at least one a call
-    assert references_after == references
+    # A leak is at least one a call, each time; what else the process frees or takes, it does once.
+    assert any(changes() < 150 for _ in range(5))
