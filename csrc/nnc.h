@@ -443,7 +443,8 @@ void nnc_predictor_free(nnc_predictor *predictor);
  * NNC_ERR_MEMORY, and what the monitor returns: y is then incomplete. */
 nnc_status nnc_predict(nnc_predictor *predictor, const void *params, const nnc_data *data, void *y,
                        size_t n_threads, const nnc_monitor *monitor);
-/* The loss of the network on data, computed as nnc_fit computes it, and the fraction of samples
+/* The loss of the network on data, computed as nnc_fit computes it (but where that trains in
+ * slices, its sum over samples has another order: see csrc/README.md), and the fraction of samples
  * classified right, as there; NaN where y are numbers and the output is no probability, of sigmoid
  * or softmax. Means over no samples, or over weights of sum 0, are NaN. accuracy may be NULL, and
  * outputs, or else it becomes what nnc_predict gives. NNC_ERR_MEMORY, _SIZE, _SOFTMAX, and what the

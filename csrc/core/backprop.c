@@ -73,30 +73,31 @@ nnc_status nnc_backprop(nnc_dtype dtype, void *da_prev, void *dw, void *db, cons
 
 /* dW and db of a layer need its dZ and its input; then dZ of the layer before replaces that input.
  * The first layer's input needs no gradient. */
-bool nnc_backprop_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
-                        const void *params, void *grads, nnc_pacer *pacer)
+bool nnc_backprop_block(const nnc_network_plan *network, nnc_workspace *work, nnc_slice block,
+                        const void *params, void *grads, bool more, nnc_pacer *pacer)
 {
     const nnc_plan *plan = &network->plan;
     const nnc_kernels *kernels = plan->kernels;
     const nnc_net *net = network->net;
-    const nnc_layout samples = nnc_one_panel(slice.cols, plan->ld);
+    nnc_layout samples = nnc_one_panel(block.cols, plan->ld);
+    samples.more = more;
     for (size_t l = net->n_layers; l-- > 0;) {
         const nnc_layer *layer = &net->layers[l];
         size_t n_in = layer->n_in, n_out = layer->n_out;
         void *x = work->a[l], *dz = work->a[l + 1];
-        nnc_split by_rows = nnc_chunks(n_out, n_in * slice.cols, NNC_LEAST_ROWS);
+        nnc_split by_rows = nnc_chunks(n_out, n_in * block.cols, NNC_LEAST_ROWS);
         while (nnc_split_next(&by_rows)) {
             size_t row = by_rows.start, rows = by_rows.length;
             kernels->dense_weights(nnc_at(plan, grads, layer->w + row * n_in),
                                    layer->has_bias ? nnc_at(plan, grads, layer->b + row) : NULL,
                                    nnc_at(plan, dz, row * plan->ld), x, rows, n_in, &samples);
-            if (!nnc_pacer_tick(pacer, rows * n_in * slice.cols)) return false;
+            if (!nnc_pacer_tick(pacer, rows * n_in * block.cols)) return false;
         }
         if (l == 0) break;
 
         size_t work_per_vector = n_out * n_in * plan->lanes;
         nnc_split by_columns =
-            nnc_chunks(slice.cols / plan->lanes, work_per_vector, NNC_LEAST_VECTORS);
+            nnc_chunks(block.cols / plan->lanes, work_per_vector, NNC_LEAST_VECTORS);
         while (nnc_split_next(&by_columns)) {
             size_t col = by_columns.start * plan->lanes, cols = by_columns.length * plan->lanes;
             kernels->dense_backward(nnc_at(plan, x, col), nnc_at(plan, params, layer->w),

@@ -2,19 +2,29 @@
  *
  * A step on a wide batch has three phases: panels go forward and back; then the gradients by the
  * weights, task by task; then each thread updates its share of the parameters. Between phases there
- * is a barrier. Which thread takes which panel or task is open, as no result depends on it. Other
- * batches belong to one thread, and their gradients are computed on the way back. */
+ * is a barrier. Which thread takes which panel or task is open, as no result depends on it. Slices
+ * come with their gradients from the first phase; the second adds them up. Other batches belong to
+ * one thread, and their gradients are computed on the way back. */
+#include "core/fit.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "core/custom.h"
 #include "core/deck.h"
 #include "core/phases.h"
+#include "core/slices.h"
 #include "core/step.h"
+
+/* What an epoch of a tiny network costs, in multiply-adds. */
+enum { TINY_WORK = 1 << 10 };
 
 typedef struct {
     const nnc_fitting *fitting;
+    const nnc_fit_start *from;
     nnc_batch batch;
+    bool sliced; /* batches go in slices: of batch only the size and the count of steps are used */
+    nnc_slices slices;
     nnc_panel_scratch *scratch; /* one a thread */
     nnc_pacer *pacers;          /* one a thread; that of rank 0 asks */
     nnc_pacer calm;             /* never says stop */
@@ -44,20 +54,29 @@ typedef struct {
     run *run;
     nnc_team *team;
     size_t rank, epoch;
-    nnc_batch batch;     /* of the step that this thread is at */
-    size_t start;        /* its first sample */
+    nnc_batch batch;          /* of the step that this thread is at */
+    nnc_network_plan network; /* likewise, in slices */
+    size_t start;             /* its first sample */
     void *params, *next; /* before and after it: one block, but in the first step of an epoch that
                           * is not fused */
 } member;
 
-/* What turns a sum of gradients over the batch, which is loaded, into the gradient of the loss. Any
- * number does where all weights are 0. */
-static double mean_of(const member *self)
+/* The batch's samples, or the sum of their weights. It is loaded. */
+static double weight_of(const member *self)
 {
-    const nnc_net *net = self->batch.net;
-    size_t n_out = net->layers[net->n_layers - 1].n_out;
-    double weight = nnc_batch_weight(&self->batch);
-    return weight == 0 ? 1 : 1 / nnc_loss_divisor(self->batch.loss, weight, n_out);
+    if (!self->run->sliced) return nnc_batch_weight(&self->batch);
+    if (!self->network.weighted) return (double)self->batch.n;
+    return nnc_sum_slices(&self->network.plan, self->run->slices.sums);
+}
+
+/* What the sum of gradients over the batch is divided by to get the gradient of the loss. Any
+ * number does where all weights are 0. */
+static double divisor_of(const member *self)
+{
+    const nnc_fitting *f = self->run->fitting;
+    size_t n_out = f->net->layers[f->net->n_layers - 1].n_out;
+    double weight = weight_of(self);
+    return weight == 0 ? 1 : nnc_loss_divisor(f->loss, weight, n_out);
 }
 
 /* The learning rate of the step that begins. */
@@ -111,7 +130,7 @@ static bool panel_phase(void *member_)
             return false;
         for (size_t p = first; !custom && p < end; p++)
             nnc_loss_panel(b, p, scratch, r->accuracy != NULL);
-        double rate = r->fused ? rate_of(self) * mean_of(self) : 0;
+        double rate = r->fused ? rate_of(self) * (1 / divisor_of(self)) : 0;
         if (r->fused && vanishes(b, rate)) continue; /* 0 would ask for gradients */
         if (!nnc_backward_panels(b, first, end - first, self->params,
                                  r->fused ? self->params : r->grads, rate, scratch))
@@ -126,10 +145,66 @@ static bool weight_phase(void *member_)
     return nnc_weight_tasks(&r->phases, &self->batch, r->grads, &r->scratch[self->rank]);
 }
 
+/* Slices, with their gradients, until none is left. */
+static bool slice_phase(void *member_)
+{
+    member *self = member_;
+    run *r = self->run;
+    nnc_panel_scratch *scratch = &r->scratch[self->rank];
+    for (;;) {
+        nnc_slice_place place = {.network = &self->network,
+                                 .index = nnc_take_next(&r->phases, NNC_PANELS, 1),
+                                 .order = r->order,
+                                 .start = self->start};
+        if (place.index >= self->network.plan.n_slices) return true;
+        if (!is_loaded(self)) nnc_load_slice(&r->slices, &place, &r->fitting->data);
+        if (!nnc_run_slice(&r->slices, &place, &r->slices.works[self->rank], self->params,
+                           r->accuracy != NULL, &scratch->rows, r->fitting->outputs,
+                           &r->pacers[self->rank]))
+            return false;
+    }
+}
+
+/* The slices' gradients move the parameters, or become grads. Each member has its share: whole
+ * cache lines. Nobody is asked meanwhile, as what has moved cannot be done again. */
+static void add_slices(member *self)
+{
+    run *r = self->run;
+    const nnc_plan *plan = &self->network.plan;
+    const size_t n = r->fitting->net->n_params, members = nnc_team_size(self->team);
+    const size_t share = nnc_ceil_div(nnc_ceil_div(n, plan->lanes), members) * plan->lanes;
+    const size_t start = nnc_min(self->rank * share, n), count = nnc_min(share, n - start);
+    const void *parts = nnc_at(plan, r->slices.grads, start);
+    if (nnc_descent_is_plain(&r->descent))
+        plan->kernels->descend(nnc_at(plan, self->next, start), nnc_at(plan, self->params, start),
+                               parts, plan->n_slices, n, rate_of(self) / divisor_of(self), count);
+    else
+        plan->kernels->add_slices(nnc_at(plan, r->grads, start), parts, plan->n_slices, n, count);
+    nnc_team_barrier(self->team, NULL, NULL);
+}
+
 static bool whole_phase(member *self, nnc_phase phase, bool (*work)(void *))
 {
     run *r = self->run;
     return nnc_whole_phase(&r->phases, phase, self->team, self->rank, r->pacers, work, self);
+}
+
+/* What rank 0 does with the losses of a batch. */
+static void gather_losses(member *self)
+{
+    run *r = self->run;
+    const nnc_batch *b = &self->batch;
+    if (r->sliced) {
+        r->loss += nnc_sum_slices(&self->network.plan, r->slices.costs);
+        if (r->accuracy) r->hits += nnc_sum_slices(&self->network.plan, r->slices.hits);
+    }
+    for (size_t p = 0; !r->sliced && p < nnc_batch_panels(b); p++) {
+        r->loss += b->costs[p];
+        if (r->accuracy) r->hits += b->hits[p];
+    }
+    r->weight += weight_of(self);
+    size_t *bad = r->fitting->bad_batch;
+    if (bad && *bad == SIZE_MAX && !isfinite(r->loss)) *bad = self->start / r->fitting->batch;
 }
 
 /* One step; false where it broke off, with the parameters untouched. Rank 0 rewinds each
@@ -138,22 +213,18 @@ static bool step(member *self)
 {
     run *r = self->run;
     bool first = self->rank == 0;
-    if (!whole_phase(self, NNC_PANELS, panel_phase)) return false;
-    if (first) nnc_rewind_phase(&r->phases, NNC_PANELS);
-    if (first) nnc_descent_begin(&r->descent, rate_of(self), mean_of(self));
-    for (size_t p = 0; first && p < nnc_batch_panels(&self->batch); p++) {
-        r->loss += self->batch.costs[p];
-        if (r->accuracy) r->hits += self->batch.hits[p];
+    if (!whole_phase(self, NNC_PANELS, r->sliced ? slice_phase : panel_phase)) return false;
+    if (first) {
+        nnc_rewind_phase(&r->phases, NNC_PANELS);
+        nnc_descent_begin(&r->descent, rate_of(self), 1 / divisor_of(self));
+        gather_losses(self);
     }
-    if (first) r->weight += nnc_batch_weight(&self->batch);
-    size_t *bad = r->fitting->bad_batch;
-    if (first && bad && *bad == SIZE_MAX && !isfinite(r->loss))
-        *bad = self->start / r->fitting->batch;
+    if (r->sliced) add_slices(self);
     if (self->batch.wide && !whole_phase(self, NNC_WEIGHTS, weight_phase)) return false;
     if (first) nnc_rewind_phase(&r->phases, NNC_WEIGHTS);
     if (first && self->batch.coupled)
         nnc_move_moments(&self->batch, r->fitting->stepper, self->next, self->params);
-    if (!r->fused)
+    if (!r->fused && !(r->sliced && nnc_descent_is_plain(&r->descent)))
         nnc_descent_step(&r->descent, self->team, self->rank, self->next, self->params, r->grads);
     if (first) {
         r->penalty += nnc_descent_penalty(&r->descent);
@@ -214,12 +285,20 @@ static nnc_status end_epoch(run *r, size_t epoch)
     return r->pacers[0].status;
 }
 
+static void set_size(member *self, size_t n)
+{
+    self->batch.n = n;
+    if (self->run->sliced && n != self->network.plan.m)
+        (void)nnc_plan_slices(&self->network, self->run->fitting->dtype, n); /* it is smaller */
+}
+
 static void run_epochs(void *context, nnc_team *team, size_t rank)
 {
     run *r = context;
     const nnc_fitting *f = r->fitting;
-    member self = {.run = r, .team = team, .rank = rank, .batch = r->batch};
-    for (size_t epoch = 0; epoch < f->epochs; epoch++) {
+    member self = {
+        .run = r, .team = team, .rank = rank, .batch = r->batch, .network = r->slices.network};
+    for (size_t epoch = r->done; epoch < f->epochs; epoch++) {
         if (rank == 0) {
             r->begun = begin_epoch(r, epoch);
             nnc_team_lost_members(team); /* in a callback of begin_epoch */
@@ -231,7 +310,7 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
         self.params = r->fused || f->data.m == 0 ? self.next : r->blocks[epoch % 3];
         for (size_t start = 0; whole && start < f->data.m; start += self.batch.n) {
             self.start = start;
-            self.batch.n = nnc_min(f->batch, f->data.m - start);
+            set_size(&self, nnc_min(f->batch, f->data.m - start));
             whole = step(&self);
         }
         if (rank == 0) {
@@ -244,21 +323,84 @@ static void run_epochs(void *context, nnc_team *team, size_t rank)
     }
 }
 
+/* What one kernel does whole epochs of: nothing happens between them, or in another order. */
+static bool is_tiny(const run *r)
+{
+    const nnc_fitting *f = r->fitting;
+    return r->sliced && !r->from->long_way && nnc_is_tiny(&r->slices.network) &&
+           f->batch >= f->data.m && !f->shuffle && !f->rates && !f->outputs && !f->data.weights &&
+           f->data.smoothing == 0 && nnc_descent_is_plain(&r->descent);
+}
+
+/* The epochs of a tiny network, up to some that diverge or that the monitor wants no more:
+ * run_epochs goes on from there. */
+static void run_tiny(run *r)
+{
+    const nnc_fitting *f = r->fitting;
+    const nnc_network_plan *network = &r->slices.network;
+    const nnc_monitor *monitor = &f->monitor;
+    const size_t bytes = f->net->n_params * r->batch.item;
+    nnc_slice_place place = {.network = network};
+    if (r->done < f->epochs) nnc_load_slice(&r->slices, &place, &f->data);
+    while (r->done < f->epochs) {
+        double now[NNC_TINY_PARAMS], before[NNC_TINY_PARAMS]; /* of either dtype */
+        size_t epoch = r->done, n = nnc_min(f->epochs - epoch, NNC_TINY_EPOCHS);
+        if (monitor->at_epoch && monitor->every)
+            n = nnc_min(n, (monitor->every - epoch % monitor->every) % monitor->every + 1);
+        double *cost = r->cost + epoch, *accuracy = r->accuracy ? r->accuracy + epoch : NULL;
+        memcpy(now, r->params, bytes);
+        if (!nnc_pacer_tick(&r->pacers[0], n * TINY_WORK) ||
+            !nnc_tiny_epochs(network, r->slices.xs, r->slices.ys, now, before,
+                             f->stepper->learning_rate, n, cost, accuracy))
+            return;
+        r->done += n;
+        f->stepper->steps += n;
+        r->params = memcpy(r->blocks[r->done % 3], now, bytes);
+        memcpy(r->blocks[(r->done - 1) % 3], before, bytes);
+        r->pacers[0].epoch = r->done;
+        r->pacers[0].cost = cost[n - 1];
+        nnc_pacer_report(&r->pacers[0], monitor, r->done - 1, cost[n - 1],
+                         accuracy ? accuracy[n - 1] : NAN, r->params);
+    }
+    r->verdict = r->pacers[0].status;
+}
+
+/* ------------------------------------------------------------------------------ memory */
+
+static void lay_out_panels(run *r, nnc_arena *arena, size_t n_threads)
+{
+    const nnc_fitting *f = r->fitting;
+    const size_t samples = nnc_min(f->batch, f->data.m);
+    nnc_batch_lay_out(&r->batch, arena, f->net, f->dtype, samples, n_threads);
+    nnc_batch_judge(&r->batch, f->loss, f->loss_parameter, &f->data);
+    size_t pieces =
+        nnc_max(r->batch.capacity, r->batch.n_tasks); /* more threads have nothing to do */
+    r->n_threads = r->batch.wide ? nnc_max(nnc_min(n_threads, pieces), 1) : 1;
+    nnc_custom_lay_out(&r->custom, arena, f->custom, &r->batch, samples);
+}
+
+static void lay_out_slices(run *r, nnc_arena *arena, size_t n_threads)
+{
+    const nnc_fitting *f = r->fitting;
+    r->batch = (nnc_batch){.net = f->net, .dtype = f->dtype, .kernels = nnc_kernels_for(f->dtype)};
+    r->batch.item = nnc_dtype_size(f->dtype);
+    r->n_threads = nnc_slice_threads(&r->slices.network, n_threads);
+    nnc_slices_lay_out(&r->slices, arena, &r->slices.network, r->n_threads);
+}
+
 static void lay_out(run *r, nnc_arena *arena)
 {
     const nnc_fitting *f = r->fitting;
     size_t n_params = f->net->n_params, item = nnc_dtype_size(f->dtype);
     size_t n_threads = nnc_max(nnc_min(f->n_threads, NNC_MAX_THREADS), 1);
-    nnc_batch_lay_out(&r->batch, arena, f->net, f->dtype, nnc_min(f->batch, f->data.m), n_threads);
+    if (r->sliced)
+        lay_out_slices(r, arena, n_threads);
+    else
+        lay_out_panels(r, arena, n_threads);
     r->batch.seed = f->seed;
     r->batch.step = f->stepper->steps;
-    nnc_batch_judge(&r->batch, f->loss, f->loss_parameter, &f->data);
-    size_t pieces =
-        nnc_max(r->batch.capacity, r->batch.n_tasks); /* more threads have nothing to do */
-    r->n_threads = r->batch.wide ? nnc_max(nnc_min(n_threads, pieces), 1) : 1;
-    nnc_custom_lay_out(&r->custom, arena, f->custom, &r->batch, nnc_min(f->batch, f->data.m));
     nnc_descent_lay_out(&r->descent, arena, f->dtype, n_params, f->stepper);
-    r->fused = !r->batch.wide && nnc_descent_is_plain(&r->descent);
+    r->fused = !r->sliced && !r->batch.wide && nnc_descent_is_plain(&r->descent);
     for (int i = 0; i < 3; i++) r->blocks[i] = nnc_arena_piece(arena, block_of(f->net), item, 1);
     r->params = r->blocks[0];
     r->grads = r->fused ? NULL : nnc_arena_piece(arena, n_params, item, 1);
@@ -266,7 +408,7 @@ static void lay_out(run *r, nnc_arena *arena)
     r->pacers = nnc_arena_piece(arena, r->n_threads, sizeof *r->pacers, 1);
     r->descent.pacer = r->pacers;
     for (size_t rank = 0; rank < r->n_threads; rank++) {
-        nnc_panel_scratch scratch;
+        nnc_panel_scratch scratch; /* in slices only its place for outputs is used */
         nnc_scratch_lay_out(&scratch, arena, &r->batch, f->outputs || f->custom);
         if (!arena->block) continue;
         r->pacers[rank] = (nnc_pacer){.hurry = &r->hurry};
@@ -276,16 +418,62 @@ static void lay_out(run *r, nnc_arena *arena)
     }
 }
 
+/* By which way batches go. */
+static nnc_status choose_way(run *r)
+{
+    const nnc_fitting *f = r->fitting;
+    nnc_network_plan *network = &r->slices.network;
+    *network = (nnc_network_plan){.net = f->net,
+                                  .loss = f->loss,
+                                  .loss_parameter = f->loss_parameter,
+                                  .weighted = f->data.weights != NULL,
+                                  .smoothed = f->data.smoothing != 0};
+    const nnc_layer *last = &f->net->layers[f->net->n_layers - 1];
+    network->loss_takes_logits =
+        nnc_loss_takes_logits(f->loss, last->activation) || nnc_is_softmax(last->activation);
+    nnc_status status = nnc_plan_slices(network, f->dtype, nnc_min(f->batch, f->data.m));
+    r->sliced = r->from->in_slices || (!f->custom && nnc_goes_by_slices(network));
+    return status;
+}
+
+/* The parameters to start from: given, or drawn. False where the monitor stops it. */
+static bool start_parameters(run *r, const void *params)
+{
+    enum { CHUNK = 1 << 16, DRAW_WORK = 64 }; /* a normal costs as much as so many multiply-adds */
+    const size_t n = r->fitting->net->n_params, item = r->batch.item;
+    if (!r->from->rng) {
+        memcpy(r->params, params, block_of(r->fitting->net) * item);
+        return true;
+    }
+    nnc_split chunks = nnc_split_evenly(n, CHUNK);
+    while (nnc_split_next(&chunks)) {
+        nnc_init(r->fitting->dtype, (char *)r->params + chunks.start * item, r->from->rng,
+                 r->from->scale, chunks.length);
+        if (!nnc_pacer_tick(&r->pacers[0], chunks.length * DRAW_WORK)) return false;
+    }
+    return true;
+}
+
 nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, double *accuracy,
                    size_t *done)
 {
+    const nnc_fit_start from = {0};
+    *done = 0;
+    nnc_status status = nnc_check_softmax(fitting->net, fitting->loss);
+    if (status != NNC_OK) return status;
+    return nnc_fit_from(fitting, &from, params, cost, accuracy, done);
+}
+
+nnc_status nnc_fit_from(const nnc_fitting *fitting, const nnc_fit_start *from, void *params,
+                        double *cost, double *accuracy, size_t *done)
+{
     const nnc_net *net = fitting->net;
     size_t size = block_of(net) * nnc_dtype_size(fitting->dtype);
-    run r = {.fitting = fitting, .cost = cost, .accuracy = accuracy};
+    run r = {.fitting = fitting, .from = from, .cost = cost, .accuracy = accuracy};
     nnc_arena arena = {0};
     nnc_memory own = {0};
     *done = 0;
-    nnc_status status = nnc_check_softmax(net, fitting->loss);
+    nnc_status status = choose_way(&r);
     if (status != NNC_OK) return status;
     lay_out(&r, &arena);
     status = nnc_arena_allocate_in(&arena, fitting->memory);
@@ -298,11 +486,15 @@ nnc_status nnc_fit(const nnc_fitting *fitting, void *params, double *cost, doubl
     }
     lay_out(&r, &arena);
     r.order = r.deck ? r.deck->order : NULL;
-    memcpy(r.params, params, size);
     r.pacers[0] = nnc_pacer_begin(&fitting->monitor, &r.hurry);
-    nnc_team_run(r.n_threads, run_epochs, &r);
+    const bool started = start_parameters(&r, params);
+    if (started && is_tiny(&r)) run_tiny(&r);
+    if (!started)
+        r.verdict = r.pacers[0].status;
+    else if (r.done < fitting->epochs)
+        nnc_team_run(r.n_threads, run_epochs, &r);
     nnc_pacer_end(&r.pacers[0]);
-    memcpy(params, r.params, size);
+    if (started) memcpy(params, r.params, size);
     if (fitting->before && r.done > 0) memcpy(fitting->before, r.blocks[(r.done - 1) % 3], size);
     *done = r.done;
     nnc_arena_free(&arena);

@@ -54,7 +54,7 @@ static void activate_columns(const nnc_plan *plan, const nnc_layer *layer, void 
                                                    nnc_at(plan, z, i * plan->ld), cols);
 }
 
-bool nnc_forward_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
+bool nnc_forward_block(const nnc_network_plan *network, nnc_workspace *work, nnc_slice block,
                        const void *params, nnc_pacer *pacer)
 {
     const nnc_plan *plan = &network->plan;
@@ -65,7 +65,8 @@ bool nnc_forward_slice(const nnc_network_plan *network, nnc_workspace *work, nnc
         bool apart = work->z[l + 1] != work->a[l + 1];
         nnc_activation f = logits || apart ? NNC_ACT_IDENTITY : layer->activation;
         size_t work_per_vector = layer->n_out * layer->n_in * plan->lanes;
-        nnc_split chunks = nnc_chunks(slice.cols / plan->lanes, work_per_vector, NNC_LEAST_VECTORS);
+        plan->kernels->fill(nnc_at(plan, work->a[l], layer->n_in * plan->ld), 1, block.cols);
+        nnc_split chunks = nnc_chunks(block.cols / plan->lanes, work_per_vector, NNC_LEAST_VECTORS);
         while (nnc_split_next(&chunks)) {
             size_t col = chunks.start * plan->lanes, cols = chunks.length * plan->lanes;
             void *z = nnc_at(plan, work->z[l + 1], col);

@@ -1,10 +1,8 @@
 /* load.c - see load.h.
  *
- * x of the network's own dtype goes straight into its panel. Other x is converted some features at
+ * x of the network's own dtype goes straight into its place. Other x is converted some features at
  * a time, samples as rows, and goes on from there in the same way. */
 #include "core/load.h"
-
-#include "core/base.h"
 
 /* Features that are converted at a time. */
 enum { BLOCK = 64 };
@@ -44,12 +42,12 @@ static void convert(nnc_dtype dtype, void *to, const void *x, nnc_element type, 
 }
 
 void nnc_load_x(const nnc_kernels *kernels, nnc_dtype dtype, void *x, const nnc_data *data,
-                const size_t *index, size_t n_in, size_t cols)
+                const size_t *index, size_t n_in, size_t cols, size_t ld)
 {
     const nnc_element own = dtype == NNC_F32 ? NNC_ELEMENT_F32 : NNC_ELEMENT_F64;
     const nnc_element type = data->x_type == NNC_ELEMENT_REAL ? own : data->x_type;
     if (type == own && data->x_scale == 0) {
-        kernels->gather(x, data->x, index, n_in, cols, data->x_feature, data->x_sample, NNC_PANEL);
+        kernels->gather(x, data->x, index, n_in, cols, data->x_feature, data->x_sample, ld);
         return;
     }
     const size_t item = nnc_dtype_size(dtype);
@@ -62,8 +60,7 @@ void nnc_load_x(const nnc_kernels *kernels, nnc_dtype dtype, void *x, const nnc_
             convert(dtype, (char *)rows + j * BLOCK * item, data->x, type,
                     (ptrdiff_t)index[j] * data->x_sample + (ptrdiff_t)start * data->x_feature,
                     data->x_feature, data->x_scale, features);
-        kernels->gather((char *)x + start * NNC_PANEL * item, rows, places, features, cols, 1,
-                        BLOCK, NNC_PANEL);
+        kernels->gather((char *)x + start * ld * item, rows, places, features, cols, 1, BLOCK, ld);
     }
 }
 
@@ -81,26 +78,27 @@ static double get(nnc_dtype dtype, const void *y, size_t i)
 }
 
 void nnc_load_y(const nnc_kernels *kernels, nnc_dtype dtype, void *y, const nnc_data *data,
-                nnc_loss loss, const size_t *index, size_t n_out, size_t cols)
+                nnc_loss loss, const size_t *index, size_t n_out, size_t cols, size_t ld)
 {
     const double smoothing = loss == NNC_LOSS_HINGE ? 0 : data->smoothing;
     if (!data->classes)
-        kernels->gather(y, data->y, index, n_out, cols, data->y_feature, data->y_sample, NNC_PANEL);
+        kernels->gather(y, data->y, index, n_out, cols, data->y_feature, data->y_sample, ld);
     if (!data->classes && smoothing == 0) return;
 
     const double keep = 1 - smoothing;
     const double level = smoothing * (loss == NNC_LOSS_CCE ? 1 / (double)n_out : 0.5);
     if (!data->classes) {
         for (size_t i = 0; i < n_out; i++)
-            for (size_t j = i * NNC_PANEL; j < i * NNC_PANEL + cols; j++)
+            for (size_t j = i * ld; j < i * ld + cols; j++)
                 set(dtype, y, j, get(dtype, y, j) * keep + level);
         return;
     }
-    kernels->fill(y, level, n_out * NNC_PANEL);
+    for (size_t i = 0; i < n_out; i++)
+        kernels->fill((char *)y + i * ld * nnc_dtype_size(dtype), level, cols);
     for (size_t j = 0; j < cols; j++) {
         /* a single output's class 1 is what it stands for */
         uint64_t row = (uint64_t)data->classes[index[j]] - (n_out == 1);
-        if (row < n_out) set(dtype, y, row * NNC_PANEL + j, keep + level);
+        if (row < n_out) set(dtype, y, row * ld + j, keep + level);
     }
 }
 

@@ -187,21 +187,60 @@ void nnc_loss_rows(const nnc_kernels *kernels, nnc_loss loss, nnc_activation f, 
     if (hits) kernels->sum(hits, o.hit, o.n);
 }
 
-void nnc_loss_slice(const nnc_network_plan *network, nnc_workspace *work, nnc_slice slice,
-                    const void *ys, double *cost, double *hits)
+void nnc_rows_lay_out(nnc_rows *rows, nnc_arena *arena, size_t n_out, size_t item)
 {
-    const nnc_plan *plan = &network->plan;
-    const nnc_layer *layer = &network->net->layers[network->net->n_layers - 1];
-    nnc_output output = {.dz = work->a[network->net->n_layers],
-                         .z = work->z[network->net->n_layers],
-                         .y = ys,
-                         .y_hat = work->y_hat,
-                         .hit = work->hit,
-                         .n_out = layer->n_out,
-                         .n = slice.n,
-                         .ld = plan->ld,
-                         .item = plan->item,
-                         .parameter = facts[network->loss].parameter};
-    nnc_loss_rows(plan->kernels, network->loss, layer->activation, cost, hits, &output);
-    nnc_clear_padding(plan, slice, output.dz, layer->n_out);
+    rows->outputs = nnc_arena_piece(arena, n_out, NNC_PANEL, item);
+    rows->rows = nnc_arena_piece(arena, n_out, NNC_PANEL, item);
+}
+
+void nnc_store_rows(const nnc_kernels *kernels, nnc_loss loss, nnc_activation f,
+                    const nnc_output *output, const nnc_rows *rows, const size_t *order,
+                    size_t start, void *y)
+{
+    const nnc_output o = *output;
+    const bool logits = nnc_loss_takes_logits(loss, f);
+    const size_t line = NNC_PANEL * o.item, row = o.n_out * o.item;
+    char *outputs = rows->outputs, *turned = rows->rows;
+    for (size_t first = 0; first < o.n; first += NNC_PANEL) {
+        const size_t n = nnc_min(o.n - first, NNC_PANEL);
+        for (size_t i = 0; i < o.n_out; i++) {
+            const char *from = (const char *)o.dz + (i * o.ld + first) * o.item;
+            if (logits)
+                kernels->activate[f](outputs + i * line, from, n);
+            else
+                memcpy(outputs + i * line, from, n * o.item);
+        }
+        if (nnc_is_softmax(f)) nnc_apply_softmax(kernels, f, outputs, o.n_out, n, NNC_PANEL);
+        kernels->transpose(turned, outputs, o.n_out, n, o.n_out, NNC_PANEL);
+        for (size_t j = 0; j < n; j++) {
+            size_t place = order ? order[start + first + j] : start + first + j;
+            memcpy((char *)y + place * row, turned + j * row, row);
+        }
+    }
+}
+
+nnc_output nnc_output_of_block(const nnc_network_plan *network, const nnc_workspace *work,
+                               nnc_slice block, const void *ys, const void *weights)
+{
+    const size_t n_layers = network->net->n_layers;
+    return (nnc_output){.dz = work->a[n_layers],
+                        .z = work->z[n_layers],
+                        .y = ys,
+                        .weights = weights,
+                        .y_hat = work->y_hat,
+                        .hit = work->hit,
+                        .n_out = network->net->layers[n_layers - 1].n_out,
+                        .n = block.n,
+                        .ld = network->plan.ld,
+                        .item = network->plan.item,
+                        .parameter = network->loss_parameter,
+                        .smoothed = network->smoothed};
+}
+
+void nnc_loss_block(const nnc_network_plan *network, nnc_slice block, const nnc_output *output,
+                    double *cost, double *hits)
+{
+    const nnc_layer *last = &network->net->layers[network->net->n_layers - 1];
+    nnc_loss_rows(network->plan.kernels, network->loss, last->activation, cost, hits, output);
+    nnc_clear_padding(&network->plan, block, output->dz, last->n_out);
 }

@@ -2,6 +2,7 @@
 #ifndef NNC_CORE_LOSS_H
 #define NNC_CORE_LOSS_H
 
+#include "core/arena.h"
 #include "kernels/kernels.h"
 #include "nnc.h"
 
@@ -40,5 +41,17 @@ typedef struct {
  * NNC_SOFTMAX_LIST want logits too. */
 void nnc_loss_rows(const nnc_kernels *kernels, nnc_loss loss, nnc_activation f, double *cost,
                    double *hits, const nnc_output *output);
+
+/* Work space of nnc_store_rows. */
+typedef struct {
+    void *outputs, *rows; /* (n_out, NNC_PANEL), and its transpose */
+} nnc_rows;
+void nnc_rows_lay_out(nnc_rows *rows, nnc_arena *arena, size_t n_out, size_t item);
+
+/* Rows of y (m, n_out): the network's outputs, from output->dz as nnc_loss_rows will take it. n
+ * samples, which are order[start …], or start … where order is NULL. */
+void nnc_store_rows(const nnc_kernels *kernels, nnc_loss loss, nnc_activation f,
+                    const nnc_output *output, const nnc_rows *rows, const size_t *order,
+                    size_t start, void *y);
 
 #endif

@@ -11,15 +11,8 @@
  * panel. */
 enum { BLOCK_BYTES = 192 << 10 };
 
-/* Multiply-adds in a step above which a batch is wide (some 20 us). */
-enum { WIDE_WORK = 1 << 20 };
-
 /* Rows are cut at multiples of this: full tiles on every ISA. */
 enum { ROW_UNIT = 24 };
-
-/* Where inputs are fewer, a wide batch sums over samples in lanes: turned, they would fill few
- * vectors. It takes so many bytes of samples at a time that a tile stays in the first cache. */
-enum { LANES_INPUTS = 64, LANES_BYTES = 2048 };
 
 size_t nnc_batch_panels(const nnc_batch *batch)
 {
@@ -44,7 +37,7 @@ static size_t block_rows(size_t row_bytes, size_t rows)
 /* Whether weights_by_lanes computes the gradients by a layer's weights. */
 static bool goes_by_lanes(const nnc_batch *b, const nnc_layer *layer)
 {
-    return b->wide && layer->kind == NNC_DENSE && layer->n_in < LANES_INPUTS;
+    return b->wide && layer->kind == NNC_DENSE && layer->n_in < NNC_FEW_INPUTS;
 }
 
 static nnc_layer_plan plan_layer(const nnc_batch *b, const nnc_layer *layer, size_t n_threads)
@@ -91,7 +84,7 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
                    .item = item,
                    .lanes = NNC_LINE / item,
                    .capacity = nnc_ceil_div(samples, NNC_PANEL)};
-    b.wide = !nnc_mul(&work, net->n_params, samples) || work >= WIDE_WORK;
+    b.wide = !nnc_mul(&work, net->n_params, samples) || work >= NNC_WIDE_WORK;
     plan_layers(&b, arena, n_threads);
     while (net->layers[b.lowest].kind == NNC_DROPOUT) b.lowest++;
     for (size_t l = 0; l <= n_layers; l++) widest = nnc_max(widest, width(net, l));
@@ -161,9 +154,7 @@ void nnc_scratch_lay_out(nnc_panel_scratch *scratch, nnc_arena *arena, const nnc
         .y_hat = nnc_arena_piece(arena, NNC_PANEL, b->item, 1),
         .hit = nnc_arena_piece(arena, NNC_PANEL, b->item, 1),
     };
-    size_t n_out = width(b->net, b->net->n_layers);
-    if (outputs) scratch->outputs = nnc_arena_piece(arena, n_out, NNC_PANEL, b->item);
-    if (outputs) scratch->rows = nnc_arena_piece(arena, n_out, NNC_PANEL, b->item);
+    if (outputs) nnc_rows_lay_out(&scratch->rows, arena, width(b->net, b->net->n_layers), b->item);
 }
 
 /* ------------------------------------------------------------------------------- verbs */
@@ -190,15 +181,12 @@ void nnc_load_panel(nnc_batch *batch, size_t p, const nnc_data *data, const size
     const nnc_batch *b = batch;
     size_t index[NNC_PANEL], n = samples_in(b, p), cols = columns_in(b, p);
     size_t n_in = width(b->net, 0), n_out = width(b->net, b->net->n_layers);
-    start += p * NNC_PANEL;
-    for (size_t j = 0; j < cols; j++) {
-        size_t place = start + nnc_min(j, n - 1); /* the last one fills up */
-        index[j] = order ? order[place] : place;
-    }
-    nnc_load_x(b->kernels, b->dtype, panel(b, b->a[0], n_in, p), data, index, n_in, cols);
+    nnc_find_samples(index, order, start + p * NNC_PANEL, n, cols);
+    nnc_load_x(b->kernels, b->dtype, panel(b, b->a[0], n_in, p), data, index, n_in, cols,
+               NNC_PANEL);
     if (data->y || data->classes)
         nnc_load_y(b->kernels, b->dtype, panel(b, b->y, n_out, p), data, b->loss, index, n_out,
-                   cols);
+                   cols, NNC_PANEL);
     if (data->weights)
         nnc_load_weights(b->dtype, at(b, b->weights, p * NNC_PANEL), &b->sums[p], data->weights,
                          index, n);
@@ -226,27 +214,14 @@ void nnc_store_outputs(const nnc_batch *batch, size_t p, nnc_panel_scratch *scra
                        const size_t *order, size_t start, void *y)
 {
     const nnc_batch *b = batch;
-    const nnc_layer *layer = &b->net->layers[b->net->n_layers - 1];
-    size_t n_out = layer->n_out, n = samples_in(b, p), elements = n_out * NNC_PANEL;
-    const void *outputs = panel(b, b->a[b->net->n_layers], n_out, p);
-    if (nnc_is_softmax(layer->activation)) {
-        memcpy(scratch->outputs, outputs, elements * b->item);
-        nnc_apply_softmax(b->kernels, layer->activation, scratch->outputs, n_out, columns_in(b, p),
-                          NNC_PANEL);
-        outputs = scratch->outputs;
-    } else if (nnc_loss_takes_logits(b->loss, layer->activation)) {
-        activate_rows(b, p, layer->activation, scratch->outputs, outputs, n_out);
-        outputs = scratch->outputs;
-    }
-    start += p * NNC_PANEL;
-    if (!order) {
-        b->kernels->transpose(at(b, y, start * n_out), outputs, n_out, n, n_out, NNC_PANEL);
-        return;
-    }
-    b->kernels->transpose(scratch->rows, outputs, n_out, n, n_out, NNC_PANEL);
-    for (size_t j = 0; j < n; j++)
-        memcpy(at(b, y, order[start + j] * n_out), at(b, scratch->rows, j * n_out),
-               n_out * b->item);
+    size_t n_layers = b->net->n_layers;
+    nnc_output output = {.dz = panel(b, b->a[n_layers], width(b->net, n_layers), p),
+                         .n_out = width(b->net, n_layers),
+                         .n = samples_in(b, p),
+                         .ld = NNC_PANEL,
+                         .item = b->item};
+    nnc_store_rows(b->kernels, b->loss, b->net->layers[n_layers - 1].activation, &output,
+                   &scratch->rows, order, start + p * NNC_PANEL, y);
 }
 
 bool nnc_forward_panels(const nnc_batch *batch, size_t first, size_t count, const void *params,
@@ -402,7 +377,7 @@ bool nnc_backward_panels(const nnc_batch *batch, size_t first, size_t count, con
 static bool weights_by_lanes(const nnc_batch *b, nnc_weight_task task, void *dw, void *db,
                              const void *dz, nnc_pacer *pacer)
 {
-    const size_t n_in = b->net->layers[task.layer].n_in, most = LANES_BYTES / b->item;
+    const size_t n_in = b->net->layers[task.layer].n_in, most = NNC_LANES_BYTES / b->item;
     nnc_layout samples = {.length = NNC_PANEL,
                           .ld = NNC_PANEL,
                           .dz_panel = panel_stride(b, b->net->layers[task.layer].n_out),

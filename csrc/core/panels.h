@@ -17,6 +17,17 @@
 #include "core/loss.h"
 #include "core/pacer.h"
 
+/* Multiply-adds in a step above which a batch is wide (some 20 us). */
+enum { NNC_WIDE_WORK = 1 << 20 };
+
+/* Where a dense layer's inputs are fewer, a wide batch sums dW in lanes along the samples: turned,
+ * they would fill few vectors. */
+enum { NNC_FEW_INPUTS = 64 };
+
+/* Of each row of samples, so many bytes are summed up at a time: a tile stays in the first cache.
+ */
+enum { NNC_LANES_BYTES = 2048 };
+
 /* Some rows of a layer's weights: their gradients are a task for one thread. */
 typedef struct {
     size_t layer, row, rows;
@@ -72,7 +83,7 @@ typedef struct {
 typedef struct {
     void *strip; /* a strip of a weight matrix */
     void *y_hat, *hit;
-    void *outputs, *rows; /* (n_out, NNC_PANEL) and its transpose, where outputs are wanted */
+    nnc_rows rows; /* where outputs are wanted */
     nnc_pacer *pacer;
 } nnc_panel_scratch;
 

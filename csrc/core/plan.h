@@ -3,8 +3,9 @@
  *
  * Samples are grouped into logical vectors of NNC_LINE bytes, and these into slices. Both depend
  * on m and the dtype alone: the slices define the order of the sums over samples, and with it the
- * bits of the result. A slice of an activation matrix is a (features, cols) block whose rows are
- * `ld` elements apart: an odd number of cache lines, so that neighbours do not share a set. */
+ * bits of the result. Training cuts slices once more, into blocks (slices.c). A slice of an
+ * activation matrix is a (features, cols) block whose rows are `ld` elements apart: an odd number
+ * of cache lines, so that neighbours do not share a set. */
 #ifndef NNC_CORE_PLAN_H
 #define NNC_CORE_PLAN_H
 

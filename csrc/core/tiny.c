@@ -25,13 +25,12 @@ bool nnc_tiny_epochs(const nnc_network_plan *network, const void *xs, const void
                      void *before, double learning_rate, size_t epochs, double *cost,
                      double *accuracy)
 {
-    enum { MOST_PARAMS = NNC_TINY_HIDDEN * (NNC_TINY_INPUTS + 2) + 1 };
     const nnc_plan *plan = &network->plan;
     const nnc_net *net = network->net;
     size_t bytes = net->n_params * plan->item, bad;
     double m = (double)plan->m, divisor = nnc_loss_divisor(network->loss, m, 1), finite = 0;
     double rate = learning_rate / divisor, costs[NNC_TINY_EPOCHS], hits[NNC_TINY_EPOCHS];
-    double last[MOST_PARAMS], next[MOST_PARAMS]; /* of either dtype */
+    double last[NNC_TINY_PARAMS], next[NNC_TINY_PARAMS]; /* of either dtype */
 
     memcpy(last, params, bytes);
     if (epochs > 1) /* a call costs as much as an epoch */

@@ -160,6 +160,29 @@ TEST(wide_networks)
 
 static const size_t small[] = {5, 9, 7, 2, 0, 0}, broad[] = {64, 300, 200, 4, 0, 0};
 
+/* Batches that go in slices: two of one block, several of two blocks. The last batch of an epoch
+ * has fewer slices, or longer blocks. */
+TEST(batches_in_slices)
+{
+    static const size_t sizes[] = {20, 40, 30, 3, 0, 0};
+    static const size_t batches[][2] = {{640, 512}, {1100, 1000}, {1500, 1023}, {4500, 4200}};
+    for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) {
+        for (size_t k = 0; k < N_OF(batches); k++) {
+            for (size_t i = 0; i < N_OF(optimizers); i++) {
+                course t = make_course((nnc_dtype)dtype, NNC_LOSS_CCE, sizes, NNC_ACT_SOFTMAX,
+                                       k % 2 == 0, batches[k][0], 2);
+                t.layers[1].activation = NNC_ACT_GELU;
+                t.fitting.batch = batches[k][1];
+                t.fitting.n_threads = 1 + k % 3;
+                t.shuffled = k > 0;
+                use_optimizer(&t, optimizers[i]);
+                check_course(&t);
+                free_course(&t);
+            }
+        }
+    }
+}
+
 /* An epoch's result is where the next one starts: the state of optimizers and random numbers too.
  */
 TEST(courses_can_be_continued)
@@ -181,6 +204,37 @@ TEST(courses_can_be_continued)
         CHECK(same(NNC_F64, params, t.trained, t.net.n_params));
         CHECK(t.stepper.steps == 7 * 5);
         free(params);
+        free_course(&t);
+    }
+}
+
+/* Also where one kernel does whole epochs. */
+TEST(tiny_courses_can_be_continued)
+{
+    static const size_t sizes[] = {3, 4, 1, 0, 0};
+    for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) {
+        course t =
+            make_course((nnc_dtype)dtype, NNC_LOSS_BCE, sizes, NNC_ACT_SIGMOID, true, 4, 1100);
+        size_t n = t.net.n_params, epochs = 0;
+        void *params = room(t.dtype, n), *before = room(t.dtype, n);
+        double *cost = room(NNC_F64, 1100);
+        CASE("%s", dtype_name(t.dtype));
+        CHECK(fit(&t) == NNC_OK && t.done == 1100 && t.stepper.steps == 1100);
+        memcpy(params, t.trained, n * nnc_dtype_size(t.dtype));
+        memcpy(cost, t.cost, 1100 * sizeof *cost);
+        t.fitting.epochs = 0;
+        t.fitting.before = before;
+        CHECK(fit(&t) == NNC_OK);
+        for (size_t part = 1; epochs < 1100; epochs += t.done, part *= 3) {
+            t.fitting.epochs = part < 1100 - epochs ? part : 1100 - epochs;
+            CHECK(fit_on(&t) == NNC_OK && t.done == t.fitting.epochs);
+            CHECK(same(NNC_F64, t.cost, cost + epochs, t.done));
+        }
+        CHECK(same(t.dtype, params, t.trained, n) && t.stepper.steps == 1100);
+        t.fitting.epochs = 1099;
+        t.fitting.before = NULL;
+        CHECK(fit(&t) == NNC_OK && same(t.dtype, before, t.trained, n));
+        free(params), free(before), free(cost);
         free_course(&t);
     }
 }
@@ -405,7 +459,9 @@ SUITE()
     RUN(log_softmax_trains_as_softmax);
     RUN(networks_of_one_layer);
     RUN(wide_networks);
+    RUN(batches_in_slices);
     RUN(courses_can_be_continued);
+    RUN(tiny_courses_can_be_continued);
     RUN(no_samples_change_nothing);
     RUN(softmax_stands_only_where_it_may);
     RUN(divergence_leaves_the_start_of_the_last_good_epoch);

@@ -9,6 +9,7 @@
 
 static const size_t small[] = {5, 9, 7, 3, 0, 0}, broad[] = {64, 300, 200, 4, 0, 0};
 static const size_t largest_net[] = {40, 600, 1100, 10, 0, 0};
+static const size_t narrow[] = {20, 40, 30, 3, 0, 0};
 
 /* All that a training leaves, and what the network then predicts. */
 static char *outcome(course *t, size_t *bytes)
@@ -73,9 +74,10 @@ TEST(threads_and_isas_do_not_change_the_bits)
     static const struct {
         const size_t *sizes;
         size_t m, batch, epochs;
-    } cases[] = {{small, 203, 33, 3},   {small, 203, 1, 2},        {broad, 100, 16, 2},
-                 {broad, 333, 100, 2},  {broad, 333, 256, 3},      {broad, 333, 333, 2},
-                 {broad, 520, 1000, 2}, {largest_net, 150, 140, 1}};
+    } cases[] = {{small, 203, 33, 3},    {small, 203, 1, 2},         {broad, 100, 16, 2},
+                 {broad, 333, 100, 2},   {broad, 333, 256, 3},       {broad, 333, 333, 2},
+                 {broad, 520, 1000, 2},  {largest_net, 150, 140, 1}, {narrow, 1300, 600, 2},
+                 {narrow, 4500, 4300, 2}};
     for (int dtype = 0; dtype < NNC_DTYPE_COUNT; dtype++) {
         for (size_t i = 0; i < N_OF(cases); i++) {
             for (int adam = 0; adam < 2; adam++) {

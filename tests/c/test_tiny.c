@@ -2,6 +2,7 @@
  * every shape it takes, where trainings diverge, and towards the monitor. */
 #include <float.h>
 
+#include "core/fit.h"
 #include "core/network.h"
 #include "reference.h"
 #include "test.h"
