@@ -14,8 +14,10 @@
 #define NNC_TILE_VECTORS 3
 #define NNC_TILE_MOST_ROWS {6, 6, 4}
 #define NNC_TILE_GRID(X) NNC_ROWS_6(X, 1) NNC_ROWS_6(X, 2) NNC_ROWS_4(X, 3)
-#define NNC_DOT_ROWS 3
-#define NNC_DOT_GRID(X) NNC_ROWS_3(X, 1) NNC_ROWS_3(X, 2) NNC_ROWS_3(X, 3) NNC_ROWS_3(X, 4)
+#define NNC_DOT_ROWS 2
+#define NNC_DOT_COLUMNS 3
+#define NNC_DOT_PASSES 1
+#define NNC_DOT_GRID(X) NNC_ROWS_2(X, 1) NNC_ROWS_2(X, 2) NNC_ROWS_2(X, 3)
 
 NNC_TARGET_BEGIN("avx2,fma")
 #include "kernels/all_tmpl.h"

@@ -18,6 +18,8 @@
 #define NNC_TILE_GRID(X) \
     NNC_ROWS_12(X, 1) NNC_ROWS_8(X, 2) NNC_ROWS_8(X, 3) NNC_ROWS_6(X, 4) NNC_ROWS_5(X, 5)
 #define NNC_DOT_ROWS 6
+#define NNC_DOT_COLUMNS 4
+#define NNC_DOT_PASSES 1
 #define NNC_DOT_GRID(X) NNC_ROWS_6(X, 1) NNC_ROWS_6(X, 2) NNC_ROWS_6(X, 3) NNC_ROWS_6(X, 4)
 
 NNC_TARGET_BEGIN("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")

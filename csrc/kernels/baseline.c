@@ -14,6 +14,8 @@
 #define NNC_TILE_MOST_ROWS {4, 4}
 #define NNC_TILE_GRID(X) NNC_ROWS_4(X, 1) NNC_ROWS_4(X, 2)
 #define NNC_DOT_ROWS 2
+#define NNC_DOT_COLUMNS 4
+#define NNC_DOT_PASSES 4
 #define NNC_DOT_GRID(X) NNC_ROWS_2(X, 1) NNC_ROWS_2(X, 2) NNC_ROWS_2(X, 3) NNC_ROWS_2(X, 4)
 
 #include "kernels/all_tmpl.h"

@@ -15,6 +15,8 @@
 #define NNC_TILE_MOST_ROWS {5, 5, 5, 5}
 #define NNC_TILE_GRID(X) NNC_ROWS_5(X, 1) NNC_ROWS_5(X, 2) NNC_ROWS_5(X, 3) NNC_ROWS_5(X, 4)
 #define NNC_DOT_ROWS 5
+#define NNC_DOT_COLUMNS 4
+#define NNC_DOT_PASSES 4
 #define NNC_DOT_GRID(X) NNC_ROWS_5(X, 1) NNC_ROWS_5(X, 2) NNC_ROWS_5(X, 3) NNC_ROWS_5(X, 4)
 
 #include "kernels/all_tmpl.h"

@@ -1,13 +1,6 @@
 /* row_tmpl.h - a layer's output for one sample. Vector lanes are inputs: VLEN dot products at a
  * time, whose lanes are then folded together into one vector of results. */
 
-/* sums (VLEN): each vector's lanes folded, upper half onto lower; the result is sums[0]. */
-#define NNC_FOLD_STEP(h)                                                           \
-    if ((h) < VLEN) {                                                              \
-        _Pragma("GCC unroll 8") for (size_t i = 0; i < (h); i++) sums[i] =         \
-            v_fold(sums[2 * i % VLEN], sums[(2 * i + 1) % VLEN], (h) % (int)VLEN); \
-    }
-
 /* The rows that share a load of x. */
 #define NNC_ROW_GROUP (VLEN < 4 ? 2 : 4)
 
@@ -38,9 +31,7 @@ static NNC_ALWAYS_INLINE void NNC_FN(row_dots)(vreal *acc, const real *const *w,
     }
 #pragma GCC unroll 4
     for (size_t i = 0; i < NNC_ROW_GROUP; i++) {
-        for (size_t half = PARTS / 2; half > 0; half /= 2)
-            for (size_t part = 0; part < half; part++) lanes[i][part] += lanes[i][part + half];
-        acc[i] = lanes[i][0];
+        acc[i] = v_fold_parts(lanes[i]);
     }
 }
 
@@ -87,15 +78,11 @@ static void NNC_FN(dense_row)(void *a_, const void *w_, const void *b_, const vo
                 rows[j] = w + nnc_min(row + i + j, n_out - 1) * n_in;
             NNC_FN(row_dots)(sums + i, rows, x, n_in);
         }
-        NNC_FOLD_STEP(8)
-        NNC_FOLD_STEP(4)
-        NNC_FOLD_STEP(2)
-        NNC_FOLD_STEP(1)
-        vreal z = b ? sums[0] + at(b + row, count) : sums[0];
+        vreal z = v_fold_all(sums);
+        if (b) z += at(b + row, count);
         put(a + row, NNC_FN(short_end)(f, z), count);
     }
     if (NNC_FN(row_ends)[f]) NNC_FN(row_ends)[f](a, a, n_out);
 }
 
 #undef NNC_ROW_GROUP
-#undef NNC_FOLD_STEP

@@ -173,70 +173,164 @@ static NNC_ALWAYS_INLINE real s_fma(real a, real b, real c)
 #endif
 }
 
-/* Folds groups of 2 h lanes of a and b to groups of h lanes, upper half onto lower: the groups
- * of a come first in the result, then those of b. h divides VLEN / 2. */
-static NNC_ALWAYS_INLINE vreal v_fold(vreal a, vreal b, int h)
-{
-#define FOLD(low, high) \
-    (__builtin_shufflevector(a, b, NNC_LANES low) + __builtin_shufflevector(a, b, NNC_LANES high))
+/* ------------------------------------------------------------------------------- folding
+ *
+ * Sums over lanes: the upper half of a group of lanes is added to the lower one, until one is left.
+ * Two vectors are folded to one at a time, in such an arrangement that each shuffle is cheap. */
+
+/* Elements in 128 bits, which shuffles do not like to leave. */
+#define QUAD (16 / sizeof(real))
+
 #define NNC_LANES(...) __VA_ARGS__
-    switch (h) {
+#define NNC_FOLDED(low, high) \
+    (__builtin_shufflevector(a, b, NNC_LANES low) + __builtin_shufflevector(a, b, NNC_LANES high))
+
 #if NNC_VECTOR_BYTES == 64 && !NNC_REAL_IS_DOUBLE
-        case 8:
-            return FOLD((0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
-                        (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
-        case 4:
-            return FOLD((0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27),
-                        (4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31));
-        case 2:
-            return FOLD((0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29),
-                        (2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31));
-        default:
-            return FOLD((0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
-                        (1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31));
-#elif NNC_VECTOR_BYTES == 64 || (NNC_VECTOR_BYTES == 32 && !NNC_REAL_IS_DOUBLE)
-        case 4:
-            return FOLD((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15));
-        case 2:
-            return FOLD((0, 1, 4, 5, 8, 9, 12, 13), (2, 3, 6, 7, 10, 11, 14, 15));
-        default:
-            return FOLD((0, 2, 4, 6, 8, 10, 12, 14), (1, 3, 5, 7, 9, 11, 13, 15));
-#elif NNC_VECTOR_BYTES == 32 || !NNC_REAL_IS_DOUBLE
-        case 2:
-            return FOLD((0, 1, 4, 5), (2, 3, 6, 7));
-        default:
-            return FOLD((0, 2, 4, 6), (1, 3, 5, 7));
+/* The halves of a, then of b. */
+static NNC_ALWAYS_INLINE vreal v_fold_halves(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+                      (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
+}
+
+/* Neighbouring quarters of a, then of b. */
+static NNC_ALWAYS_INLINE vreal v_fold_quarters(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27),
+                      (4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31));
+}
+
+/* In each 128 bits: groups of four lanes to two, of a, then of b. */
+static NNC_ALWAYS_INLINE vreal v_fold_fours(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+                      (2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31));
+}
+
+/* In each 128 bits: neighbouring lanes of a, then of b. */
+static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30),
+                      (1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31));
+}
+#elif NNC_VECTOR_BYTES == 64
+static NNC_ALWAYS_INLINE vreal v_fold_halves(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15));
+}
+
+static NNC_ALWAYS_INLINE vreal v_fold_quarters(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 1, 4, 5, 8, 9, 12, 13), (2, 3, 6, 7, 10, 11, 14, 15));
+}
+
+static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15));
+}
+#elif NNC_VECTOR_BYTES == 32 && !NNC_REAL_IS_DOUBLE
+static NNC_ALWAYS_INLINE vreal v_fold_halves(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15));
+}
+
+static NNC_ALWAYS_INLINE vreal v_fold_fours(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15));
+}
+
+static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15));
+}
+#elif NNC_VECTOR_BYTES == 32
+static NNC_ALWAYS_INLINE vreal v_fold_halves(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 1, 4, 5), (2, 3, 6, 7));
+}
+
+static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 4, 2, 6), (1, 5, 3, 7));
+}
+#elif !NNC_REAL_IS_DOUBLE
+static NNC_ALWAYS_INLINE vreal v_fold_fours(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 1, 4, 5), (2, 3, 6, 7));
+}
+
+static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 2, 4, 6), (1, 3, 5, 7));
+}
 #else
-        default:
-            return FOLD((0, 2), (1, 3));
+static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
+{
+    return NNC_FOLDED((0, 2), (1, 3));
+}
+#endif
+#undef NNC_FOLDED
+#undef NNC_LANES
+
+/* The folded lanes of each of x (VLEN). */
+static NNC_ALWAYS_INLINE vreal v_fold_all(const vreal *x)
+{
+    vreal quads[QUAD]; /* in their i-th 128 bits, what is left of x[i QUAD + …] */
+#pragma GCC unroll 4
+    for (size_t i = 0; i < QUAD; i++) {
+#if NNC_VECTOR_BYTES == 64
+        quads[i] = v_fold_quarters(v_fold_halves(x[i], x[i + QUAD]),
+                                   v_fold_halves(x[i + 2 * QUAD], x[i + 3 * QUAD]));
+#elif NNC_VECTOR_BYTES == 32
+        quads[i] = v_fold_halves(x[i], x[i + QUAD]);
+#else
+        quads[i] = x[i];
 #endif
     }
-#undef FOLD
-#undef NNC_LANES
+#if NNC_REAL_IS_DOUBLE
+    return v_fold_twos(quads[0], quads[1]);
+#else
+    return v_fold_twos(v_fold_fours(quads[0], quads[1]), v_fold_fours(quads[2], quads[3]));
+#endif
+}
+
+/* One vector of the lanes of a logical one, given in PARTS vectors. */
+static NNC_ALWAYS_INLINE vreal v_fold_parts(const vreal *x)
+{
+#if NNC_VECTOR_BYTES == 64
+    return x[0];
+#elif NNC_VECTOR_BYTES == 32
+    return x[0] + x[1];
+#else
+    return (x[0] + x[2]) + (x[1] + x[3]);
+#endif
 }
 
 /* sums (4): the folded lanes of the logical vectors a, b, c, d, each given in PARTS vectors. */
-static NNC_ALWAYS_INLINE void v_fold4(real *sums, vreal *a, vreal *b, vreal *c, vreal *d)
+static NNC_ALWAYS_INLINE void v_fold4(real *sums, const vreal *a, const vreal *b, const vreal *c,
+                                      const vreal *d)
 {
-    for (size_t half = PARTS / 2; half > 0; half /= 2) {
-        for (size_t i = 0; i < half; i++) {
-            a[i] += a[i + half];
-            b[i] += b[i + half];
-            c[i] += c[i + half];
-            d[i] += d[i + half];
-        }
-    }
-    vreal ab = v_fold(*a, *b, VLEN / 2);
-    vreal cd = v_fold(*c, *d, VLEN / 2);
-#if NNC_VECTOR_BYTES == 16 && NNC_REAL_IS_DOUBLE
-    v_store(sums, ab);
-    v_store(sums + 2, cd);
-#else
-    vreal all = v_fold(ab, cd, VLEN / 4);
-    for (int h = VLEN / 8; h > 0; h /= 2) all = v_fold(all, all, h);
+    vreal x[4] = {v_fold_parts(a), v_fold_parts(b), v_fold_parts(c), v_fold_parts(d)}, all;
     /* a plain store of what is wanted: what a masked one wrote, the next load would wait for */
     typedef real four __attribute__((vector_size(4 * sizeof(real))));
-    four first = __builtin_shufflevector(all, all, 0, 1, 2, 3);
-    memcpy(sums, &first, sizeof first);
+    four first;
+#if NNC_VECTOR_BYTES == 64
+    all = v_fold_quarters(v_fold_halves(x[0], x[1]), v_fold_halves(x[2], x[3]));
+#if !NNC_REAL_IS_DOUBLE
+    all = v_fold_fours(all, all);
 #endif
+    all = v_fold_twos(all, all);
+    first = __builtin_shufflevector(all, all, 0, QUAD, 2 * QUAD, 3 * QUAD);
+#elif NNC_VECTOR_BYTES == 32 && !NNC_REAL_IS_DOUBLE
+    all = v_fold_fours(v_fold_halves(x[0], x[2]), v_fold_halves(x[1], x[3]));
+    all = v_fold_twos(all, all);
+    first = __builtin_shufflevector(all, all, 0, 1, 4, 5);
+#elif NNC_VECTOR_BYTES == 16 && NNC_REAL_IS_DOUBLE
+    all = v_fold_all(x + 2);
+    first = __builtin_shufflevector(v_fold_all(x), all, 0, 1, 2, 3);
+#else
+    all = v_fold_all(x);
+    first = all;
+#endif
+    memcpy(sums, &first, sizeof first);
 }

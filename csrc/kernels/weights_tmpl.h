@@ -10,55 +10,92 @@
 #define NNC_PIN(x) (void)(x)
 #endif
 
+/* dw (columns) = sums (4), or what is added to it. Few moves, none of them through other registers.
+ */
+static NNC_ALWAYS_INLINE void NNC_FN(put_sums)(real *dw, const real *sums, size_t columns,
+                                               bool more)
+{
+    typedef real four __attribute__((vector_size(4 * sizeof(real))));
+    typedef real two __attribute__((vector_size(2 * sizeof(real))));
+    four all;
+    memcpy(&all, sums, sizeof all);
+    if (more) {
+#pragma GCC unroll 4
+        for (size_t j = 0; j < columns; j++) all[j] += dw[j];
+    }
+    if (columns == 4) {
+        memcpy(dw, &all, sizeof all);
+        return;
+    }
+    two pair = __builtin_shufflevector(all, all, 0, 1);
+    if (columns > 1) memcpy(dw, &pair, sizeof pair);
+    if (columns != 2) dw[columns - 1] = all[columns - 1];
+}
+
 /* dw (rows, columns) = dz x^T, for the tile that NNC_DOT_GRID lists. Always inlined, with
- * constants for rows and columns. One pass over the samples for each part of the lanes. */
+ * constants for rows and columns. NNC_DOT_PASSES over the samples, each for a part of the lanes. */
 static NNC_ALWAYS_INLINE void NNC_FN(dot)(size_t rows, size_t columns, real *dw, const real *dz,
                                           const real *x, const nnc_layout *samples, size_t dw_ld)
 {
-    const size_t ld = samples->ld;
-    vreal lanes[NNC_DOT_ROWS][4][PARTS];
-    for (size_t part = 0; part < PARTS; part++) {
-        vreal acc[NNC_DOT_ROWS][4];
-#pragma GCC unroll 8
-        for (size_t i = 0; i < rows; i++) {
+    enum { MOST = NNC_DOT_ROWS * NNC_DOT_COLUMNS };
+    const size_t ld = samples->ld, parts = PARTS / NNC_DOT_PASSES, count = rows * columns;
+    vreal lanes[MOST][PARTS]; /* row by row */
+    for (size_t first = 0; first < PARTS; first += parts) {
+        vreal acc[MOST][PARTS / NNC_DOT_PASSES];
+#pragma GCC unroll 32
+        for (size_t i = 0; i < count; i++) {
 #pragma GCC unroll 4
-            for (size_t j = 0; j < 4; j++) acc[i][j] = (vreal){0};
+            for (size_t part = 0; part < parts; part++) acc[i][part] = (vreal){0};
         }
-        const real *d = dz + part * VLEN, *c = x + part * VLEN;
-        const size_t dz_jump = samples->dz_panel - samples->length;
-        const size_t x_jump = samples->x_panel - samples->length;
-        for (size_t left = samples->cols, panel = samples->length; left > 0; left -= LANES) {
-            vreal ds[NNC_DOT_ROWS];
-#pragma GCC unroll 8
-            for (size_t i = 0; i < rows; i++) {
-                ds[i] = v_load(d + i * ld);
-                NNC_PIN(ds[i]);
-            }
+        const real *d = dz + first * VLEN, *c = x + first * VLEN;
+        for (size_t left = samples->cols, run; left > 0; left -= run) {
+            run = nnc_min(left, samples->length);
+            for (size_t s = 0; s < run; s += LANES) {
 #pragma GCC unroll 4
-            for (size_t j = 0; j < columns; j++) {
-                vreal xs = v_load(c + j * ld);
-                NNC_PIN(xs);
+                for (size_t part = 0; part < parts; part++) {
+                    vreal ds[NNC_DOT_ROWS];
 #pragma GCC unroll 8
-                for (size_t i = 0; i < rows; i++) acc[i][j] = v_fma(ds[i], xs, acc[i][j]);
+                    for (size_t i = 0; i < rows; i++) {
+                        vreal row = v_load(d + i * ld + s + part * VLEN);
+                        NNC_PIN(row);
+                        ds[i] = row;
+                    }
+#pragma GCC unroll 4
+                    for (size_t j = 0; j < columns; j++) {
+                        vreal xs = v_load(c + j * ld + s + part * VLEN);
+                        NNC_PIN(xs);
+#pragma GCC unroll 8
+                        for (size_t i = 0; i < rows; i++)
+                            acc[i * columns + j][part] =
+                                v_fma(ds[i], xs, acc[i * columns + j][part]);
+                    }
+                }
             }
-            panel -= LANES;
-            d += LANES + (panel ? 0 : dz_jump);
-            c += LANES + (panel ? 0 : x_jump);
-            panel = panel ? panel : samples->length;
+            d += samples->dz_panel;
+            c += samples->x_panel;
         }
-#pragma GCC unroll 8
-        for (size_t i = 0; i < rows; i++) {
+#pragma GCC unroll 32
+        for (size_t i = 0; i < count; i++) {
 #pragma GCC unroll 4
-            for (size_t j = 0; j < 4; j++) lanes[i][j][part] = acc[i][j];
+            for (size_t part = 0; part < parts; part++) lanes[i][first + part] = acc[i][part];
         }
     }
-#pragma GCC unroll 8
-    for (size_t i = 0; i < rows; i++) {
-        real sums[4];
-        v_fold4(sums, lanes[i][0], lanes[i][1], lanes[i][2], lanes[i][3]);
-        for (size_t j = 0; samples->more && j < columns; j++) sums[j] += dw[i * dw_ld + j];
-        memcpy(dw + i * dw_ld, sums, columns * sizeof(real));
+    /* four lanes for each row, of which the last ones may be of no use */
+    real sums[NNC_DOT_ROWS * 4 + VLEN];
+#pragma GCC unroll 16
+    for (size_t first = 0; first < rows * 4; first += VLEN) {
+        vreal group[VLEN];
+#pragma GCC unroll 16
+        for (size_t k = 0; k < VLEN; k++) {
+            const size_t i = nnc_min((first + k) / 4, rows - 1);
+            const size_t j = nnc_min((first + k) % 4, columns - 1);
+            group[k] = v_fold_parts(lanes[i * columns + j]);
+        }
+        v_store(sums + first, v_fold_all(group));
     }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < rows; i++)
+        NNC_FN(put_sums)(dw + i * dw_ld, sums + i * 4, columns, samples->more);
 }
 
 typedef void (*NNC_FN(dot_function))(real *dw, const real *dz, const real *x,
@@ -73,18 +110,19 @@ typedef void (*NNC_FN(dot_function))(real *dw, const real *dz, const real *x,
 NNC_DOT_GRID(NNC_DEFINE_DOT)
 
 #define NNC_DOT_ENTRY(rows, columns) [rows - 1][columns - 1] = NNC_FN(dot_##rows##x##columns),
-static const NNC_FN(dot_function) NNC_FN(dots)[NNC_DOT_ROWS][4] = {NNC_DOT_GRID(NNC_DOT_ENTRY)};
+static const NNC_FN(dot_function)
+    NNC_FN(dots)[NNC_DOT_ROWS][NNC_DOT_COLUMNS] = {NNC_DOT_GRID(NNC_DOT_ENTRY)};
 
 /* The tile at a column of dw whose last input is the row of ones: its gradient belongs to db. */
 static void NNC_FN(dot_with_bias)(real *dw, real *db, const real *dz, const real *x, size_t rows,
                                   size_t columns, const nnc_layout *samples, size_t dw_ld)
 {
-    real sums[NNC_DOT_ROWS][4];
+    real sums[NNC_DOT_ROWS][NNC_DOT_COLUMNS];
     for (size_t i = 0; samples->more && i < rows; i++) {
         memcpy(sums[i], dw + i * dw_ld, (columns - 1) * sizeof(real));
         sums[i][columns - 1] = db[i];
     }
-    NNC_FN(dots)[rows - 1][columns - 1](sums[0], dz, x, samples, 4);
+    NNC_FN(dots)[rows - 1][columns - 1](sums[0], dz, x, samples, NNC_DOT_COLUMNS);
     for (size_t i = 0; i < rows; i++) {
         memcpy(dw + i * dw_ld, sums[i], (columns - 1) * sizeof(real));
         db[i] = sums[i][columns - 1];
@@ -98,9 +136,10 @@ static void NNC_FN(dense_weights)(void *dw_, void *db_, const void *dz_, const v
 {
     real *dw = dw_, *db = db_;
     const real *dz = dz_, *x = x_;
-    const size_t ld = samples->ld, tile_bytes = 4 * nnc_max(samples->cols, 1) * sizeof(real);
+    const size_t ld = samples->ld;
+    const size_t tile_bytes = NNC_DOT_COLUMNS * nnc_max(samples->cols, 1) * sizeof(real);
     const size_t group = nnc_max(NNC_L1_BYTES / tile_bytes, 1);
-    nnc_split next = nnc_split_evenly(n_in + (db != NULL), 4), across = next;
+    nnc_split next = nnc_split_evenly(n_in + (db != NULL), NNC_DOT_COLUMNS), across = next;
     while (n_out > 0 && next.index < next.parts) {
         nnc_split down = nnc_split_evenly(n_out, NNC_DOT_ROWS);
         while (nnc_split_next(&down)) {
