@@ -398,7 +398,7 @@ typedef struct {
     nnc_dtype dtype;
     nnc_loss loss;
     double loss_parameter;
-    nnc_data data; /* as nnc_fit takes it; levenberg_marquardt knows no weights */
+    nnc_data data; /* as nnc_fit takes it */
     nnc_minimizer minimizer;
     size_t iterations, evaluations; /* at most; the start counts as an evaluation */
     double gradient;                /* NNC_ENDING_GRADIENT: none of its elements is larger */

@@ -194,7 +194,7 @@ def make_plan(
     if data.weights is not None and isinstance(network.loss, Custom):
         raise ValueError("sample_weight: a loss in Python weighs samples itself; leave it out")
     if isinstance(optimizer, Minimizer):
-        _minimize.check(network, data)
+        _minimize.check(network)
         if batches is not None:
             raise ValueError(f"X: {optimizer.kind} needs all samples at once, got batches")
     steps = -(-m // size) if batches is None else batches.steps()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nnc.network import Network
 
 
-def check(network: Network, data: Data) -> None:
+def check(network: Network) -> None:
     """Raise for what these methods cannot do, before anything is computed."""
     kind = network.optimizer.kind
     if network.loss.kind == "custom":
@@ -27,8 +27,6 @@ def check(network: Network, data: Data) -> None:
         for name in ("l1", "max_norm"):
             if getattr(layer, name, None):
                 raise ValueError(f"optimizer: {kind} knows no {name}; use l2, or 'adam'")
-    if data.weights is not None and kind != "lbfgs":
-        raise ValueError(f"sample_weight: {kind} knows none; use 'lbfgs'")
 
 
 def run(plan: Plan, progress: Progress) -> None:

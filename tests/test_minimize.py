@@ -67,6 +67,36 @@ def test_the_result_describes_the_descent(method):
     assert result["cost"] == pytest.approx(np.mean((W2 @ A + b2 - Y) ** 2), rel=1e-13)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("loss", ["sum_of_squares", "mean_squared_error"])
+def test_a_weight_stands_for_so_many_samples(method, loss):
+    params, X, Y = problem(DEEP, 90)
+    weights = np.arange(90) % 4.0
+    found = []
+    for data in (
+        (X, Y, weights),
+        (*(np.repeat(a, np.arange(90) % 4, axis=1) for a in (X, Y)), None),
+    ):
+        trained = params.copy()
+        result = _core.minimize(trained, *data[:2], DEEP, loss, method, max_iter=5,
+                                gradient_tolerance=0.0, decrease_tolerance=0.0, weights=data[2],
+                                ranges=[(0, 28, False, 0.1)])  # fmt: skip
+        found.append((trained, result["history"]))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_weights_of_1_change_no_bit(method):
+    params, X, Y = problem(DEEP, 90)
+    found = []
+    for weights in (None, np.ones(90)):
+        trained = params.copy()
+        _core.minimize(trained, X, Y, DEEP, "mean_squared_error", method, 5, weights=weights)
+        found.append(trained.tobytes())
+    assert found[0] == found[1]
+
+
 def test_frozen_parameters_stay():
     for method in METHODS:
         params, X, Y = problem(DEEP, 100)

@@ -133,10 +133,6 @@ static PyObject *minimize(PyObject *Py_UNUSED(module), PyObject *args, PyObject 
     if (weights.object != Py_None && (!nnc_read_inputs_as(&weights, 1, NNC_F64) ||
                                       !nnc_expect_vector(&weights, PyArray_DIM(x, 1))))
         goto release;
-    if (weights.array && problem.minimizer == NNC_MINIMIZER_MARQUARDT) {
-        PyErr_SetString(PyExc_ValueError, "weights: levenberg_marquardt knows none; use lbfgs");
-        goto release;
-    }
     if (PyArray_DIM(x, 1) == 0) {
         PyErr_SetString(PyExc_ValueError, "X: expected at least one sample, got none");
         goto release;

@@ -3,7 +3,8 @@
  *
  * Errors e = output - label; J, their derivatives by the parameters, comes a panel of samples and
  * an output at a time: a gradient of 1 at the output goes back through the network. What is solved
- * is (J^T J + mu I) step = -J^T e, the penalties added. All sums run in the order of the panels,
+ * is (J^T J + mu I) step = -J^T e, the penalties added; rows of J and e are multiplied by the roots
+ * of their samples' weights. All sums run in the order of the panels,
  * outputs and samples. */
 #include <math.h>
 #include <string.h>
@@ -67,9 +68,8 @@ static bool forward_panel(nnc_marquardt *work, const void *params)
     size_t n_out = net->layers[net->n_layers - 1].n_out;
     const void *out = b->a[net->n_layers];
     for (size_t i = 0; i < n_out * NNC_PANEL; i++) {
-        bool sample = i % NNC_PANEL < b->n;
-        work->errors[i] =
-            sample ? nnc_widened(b->dtype, out, i) - nnc_widened(b->dtype, b->y, i) : 0;
+        double error = nnc_widened(b->dtype, out, i) - nnc_widened(b->dtype, b->y, i);
+        work->errors[i] = i % NNC_PANEL < b->n ? error * work->roots[i % NNC_PANEL] : 0;
     }
     return true;
 }
@@ -97,7 +97,7 @@ static bool backward_output(nnc_marquardt *work, const void *params, size_t k)
             const void *dz = at(b, b->dz[l + 1], i * NNC_PANEL);
             double *w = work->rows + layer->w + i * layer->n_in, *bias = work->rows + layer->b + i;
             for (size_t s = 0; s < b->n; s++) {
-                double d = nnc_widened(b->dtype, dz, s);
+                double d = nnc_widened(b->dtype, dz, s) * work->roots[s];
                 for (size_t j = 0; j < layer->n_in; j++)
                     w[s * n + j] = d * nnc_widened(b->dtype, inputs, j * NNC_PANEL + s);
                 if (layer->has_bias) bias[s * n] = d;
@@ -158,6 +158,8 @@ static bool differentiate(nnc_marquardt *work, nnc_search *descent)
     for (size_t start = 0; start < m; start += NNC_PANEL) {
         b->n = nnc_min(m - start, NNC_PANEL);
         nnc_load_panel(b, 0, &problem->data, NULL, start);
+        for (size_t s = 0; s < b->n; s++)
+            work->roots[s] = b->weighted ? sqrt(nnc_widened(b->dtype, b->weights, s)) : 1;
         for (size_t k = 0; k < n_out; k++) {
             if (!forward_panel(work, params) || !backward_output(work, params, k)) return false;
             clear_rows(work, problem);

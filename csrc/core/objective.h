@@ -95,8 +95,9 @@ typedef struct {
     nnc_panel_scratch scratch;
     void *kept; /* the inputs of all layers */
     void *ones, *grads;
-    double *rows;    /* (NNC_PANEL, n_params) of the Jacobian */
-    double *errors;  /* (n_out, NNC_PANEL): output - label */
+    double *rows;            /* (NNC_PANEL, n_params) of the Jacobian */
+    double *errors;          /* (n_out, NNC_PANEL): output - label, times the root of the weight */
+    double roots[NNC_PANEL]; /* of the samples' weights */
     double *squares; /* (n_params, n_params + 1): the lower triangle of J^T J, and from one column
                       * further on the upper triangular factor of what is solved */
     double *slopes;  /* J^T errors */
