@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -45,7 +46,8 @@ def read_inputs(name: str, X: Any, input_shape: tuple[int, ...]) -> Array:
 
 def _numbers(name: str, value: Any) -> Array:
     """Return an array of real numbers of any dtype; bools become 0 and 1."""
-    if isinstance(value, np.ma.MaskedArray):
+    # no masked array without its module, whose import costs a megabyte
+    if "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name}: got a masked array: pass {name}.filled(value) or drop the masked rows"
         )
