@@ -177,7 +177,6 @@ def test_frozen_layers_stay_under_lbfgs():
         ([Dropout(0.1), Dense(2)], {}, {}, "dense layers and layer norm"),
         ([Dense(2)], {"loss": half_squares}, {}, "no losses in Python"),
         ([Dense(2)], {}, {"batch_size": 10}, "pass batch_size=None"),
-        ([Dense(2)], {"optimizer": "lm"}, {"sample_weight": np.ones(150)}, "use 'lbfgs'"),
         ([Dense(2)], {"optimizer": "lm", "loss": "mae"}, {}, "sums of squares"),
     ],
 )

@@ -6,6 +6,10 @@
 /* A second thread pays above about this many multiply-adds in a step (20 us). */
 enum { PARALLEL_WORK = 1 << 18 };
 
+/* Slices have gradients that are written, and added up: it pays where the square of the samples is
+ * at least so many times the parameters. */
+enum { PAYS = 12 };
+
 /* Logical vectors in a block, at most. */
 enum { BLOCK_VECTORS = NNC_LANES_BYTES / 64 };
 _Static_assert(NNC_LINE == 64, "a logical vector");
@@ -34,7 +38,8 @@ bool nnc_goes_by_slices(const nnc_network_plan *network)
     for (size_t l = 0; l < net->n_layers; l++)
         if (net->layers[l].kind != NNC_DENSE || net->layers[l].n_in >= NNC_FEW_INPUTS) return false;
     if (nnc_is_tiny(network)) return true;
-    return work_of(network) >= NNC_WIDE_WORK && plan->n_slices > 1;
+    if (plan->m == 0 || plan->m / PAYS < net->n_params / plan->m) return false;
+    return plan->n_slices > 1 || work_of(network) < NNC_WIDE_WORK; /* wide: worth threads */
 }
 
 size_t nnc_slice_threads(const nnc_network_plan *network, size_t n_threads)

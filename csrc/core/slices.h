@@ -20,7 +20,7 @@ typedef struct {
 nnc_status nnc_plan_slices(nnc_network_plan *network, nnc_dtype dtype, size_t samples);
 
 /* Whether a batch goes in slices rather than in panels: a question of sizes, layers and loss
- * alone. It does where the batch is wide and the network narrow, and where both are tiny. */
+ * alone. It does where the network is narrow and the batch large enough, or both are tiny. */
 bool nnc_goes_by_slices(const nnc_network_plan *network);
 
 /* Of n_threads, how many pay. */
