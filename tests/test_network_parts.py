@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -177,6 +178,32 @@ def test_callbacks_without_a_use_for_many_rates(parts):
     assert stopper.rates is None
     train(0.3, callbacks=[stopper, ReduceLROnPlateau("loss")])
     assert stopper.rates.shape == (7, 1)
+
+
+def test_predictions_between_parts_do_not_end_a_training(monkeypatch):
+    monkeypatch.setattr(_rates, "MOST", 0)
+    monkeypatch.setattr(_rates, "PART", 1)
+    network = Network([Dense(30, "relu"), Dense(1, "sigmoid")], 2, optimizer=nnc.SGD(0.1), seed=1)
+    many, predicted, done = np.repeat(X, 200, axis=0), [0], threading.Event()
+
+    def predict():
+        while not done.is_set():
+            try:
+                network.predict(many)
+            except RuntimeError:  # amid a part
+                continue
+            predicted[0] += 1
+
+    thread = threading.Thread(target=predict)
+    thread.start()
+    try:
+        rounds = 0
+        while predicted[0] < 3 and rounds < 1000:
+            assert len(network.fit(X, y, epochs=200, verbose=0)["loss"]) == 200
+            rounds += 1
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_before_is_the_start_of_the_last_epoch():

@@ -1,6 +1,8 @@
 /* fitting.c - Engine.fit: its arguments into an nnc_fitting, and the call. */
 #include "bind/engine.h"
 
+#include <time.h>
+
 const char nnc_fit_doc[] =
     "fit($self, /, X, Y, epochs=1, batch_size=32, optimizer='sgd', learning_rate=0.01,\n"
     "    beta_1=0.9, beta_2=0.999, epsilon=1e-8, seed=None, n_threads=1, callback=None, *,\n"
@@ -22,7 +24,8 @@ const char nnc_fit_doc[] =
     "y_hat) -> (loss, slope), in a network whose loss is sum_of_squares, takes its place: the\n"
     "loss of a batch of so many samples, and its derivative by y_hat (n, n_out). before, like\n"
     "params and written: what they were at the start of the last epoch, first that of the call\n"
-    "before, so that several calls end as one.\n\n"
+    "before, so that several calls end as one; a call with it waits for predictions of other\n"
+    "threads, where one without raises.\n\n"
     "Returns cost and accuracy (float64 arrays), an entry an epoch: means over its batches,\n"
     "each seen before its step. FloatingPointError where they diverge: params are then\n"
     "those at the start of the last epoch whose cost was finite, and the optimizer starts anew.\n"
@@ -291,6 +294,19 @@ static void attach_histories(PyArrayObject *cost, PyArrayObject *accuracy, size_
     PyErr_Restore(type, value, trace);
 }
 
+/* A call that goes on where another ended waits for predictions that slipped in between. */
+static bool wait_for_readers(const nnc_engine *self)
+{
+    const struct timespec pause = {.tv_nsec = 100000};
+    while (self->readers > 0) {
+        Py_BEGIN_ALLOW_THREADS;
+        nanosleep(&pause, NULL);
+        Py_END_ALLOW_THREADS;
+        if (PyErr_CheckSignals() < 0) return false;
+    }
+    return true;
+}
+
 PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     nnc_engine *self = (nnc_engine *)object;
@@ -302,6 +318,7 @@ PyObject *nnc_engine_fit(PyObject *object, PyObject *args, PyObject *kwargs)
     cost = nnc_new_array(NNC_F64, 1, &a.epochs);
     accuracy = nnc_new_array(NNC_F64, 1, &a.epochs);
     if (!cost || !accuracy) goto done;
+    if (a.before && !wait_for_readers(self)) goto done;
     if (self->fitter || self->readers > 0) {
         PyErr_SetString(PyExc_RuntimeError, self->fitter
                                                 ? "fit: another thread trains this network"
