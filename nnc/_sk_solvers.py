@@ -1,0 +1,269 @@
+"""The solvers of the estimators: scikit-learn's steps, with the engine's gradients.
+
+Each call of the engine's fit does the batches of an epoch that have the same penalty: scikit-learn
+divides alpha by the size of the batch, or by the sum of its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+
+from nnc import _core
+from nnc._arguments import Array
+from nnc._sk_engine import (
+    Task,
+    constants,
+    dense_rows,
+    loss_of_outputs,
+    rows_at_a_time,
+    views,
+)
+
+# So many steps the engine's adam is told it has done: its own corrections of the means are 1 then,
+# and the rates hold scikit-learn's, which has epsilon where the correction is outside.
+LATE = 1 << 52
+
+LEAST_RATE = np.finfo(np.float64).tiny
+
+
+@dataclass
+class Optimizer:
+    """scikit-learn's sgd or adam, as it was when the training began, and its state.
+
+    Attributes
+    ----------
+    learning_rate : float
+        That of the next epoch, of sgd.
+    steps : int
+        So many have been done.
+    state : numpy.ndarray or None
+        What the engine remembers, a multiple of the parameters; None for zeros.
+    state_rate : float
+        Of sgd: velocities are -state_rate times the engine's.
+    """
+
+    solver: str
+    learning_rate_init: float
+    schedule: str
+    power_t: float
+    momentum: float
+    nesterov: bool
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    clip_value: float = 0.0
+    clip_norm: float = 0.0
+    learning_rate: float = field(init=False)
+    steps: int = 0
+    state: Array | None = None
+    state_rate: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the initial rate."""
+        self.learning_rate = self.state_rate = float(self.learning_rate_init)
+
+    @property
+    def engine_name(self) -> str:
+        """What the engine calls it."""
+        if self.solver == "adam":
+            return "adam"
+        if not self.momentum:
+            return "sgd"
+        return "nesterov" if self.nesterov else "momentum"
+
+    def install(self, engine: _core.Engine) -> None:
+        """Let an engine go on with this state, at this rate."""
+        name = self.engine_name
+        state = self.state
+        if state is None:
+            state = np.zeros_like(engine.optimizer_state(name))
+        if name in ("momentum", "nesterov"):
+            state = state * (self.state_rate / self.learning_rate)
+            self.state_rate = self.learning_rate
+        self.state = state
+        engine.resume(name, state, LATE + self.steps, None)
+
+    def take_out(self, engine: _core.Engine) -> None:
+        """Keep the state of an engine."""
+        self.state = engine.optimizer_state(self.engine_name)
+
+    def numbers(self, n_steps: int, slope: float) -> dict[str, Any]:
+        """Return the engine's numbers for so many steps, where gradients are slope times these."""
+        options: dict[str, Any] = {
+            "optimizer": self.engine_name,
+            "clip_value": self.clip_value * slope,
+            "clip_norm": self.clip_norm * slope,
+        }
+        if self.solver == "sgd":
+            # a momentum of 1 is legal in scikit-learn only
+            options["momentum"] = min(self.momentum, float(np.nextafter(1, 0)))
+            options["learning_rate"] = max(self.learning_rate / slope, LEAST_RATE)
+            return options
+        t = np.arange(self.steps + 1, self.steps + n_steps + 1, dtype=np.float64)
+        rates = np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        options["rates"] = (self.learning_rate_init * rates).reshape(1, -1)
+        options |= {
+            "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon * slope,
+        }  # fmt: skip
+        return options
+
+    def end_epoch(self, samples: int, engine: _core.Engine) -> None:
+        """Change the rate of sgd as invscaling does; samples: all that have been seen."""
+        if self.solver == "sgd" and self.schedule == "invscaling":
+            self._set_rate(float(self.learning_rate_init) / (samples + 1) ** self.power_t, engine)
+
+    def divides(self, message: str, verbose: Any, engine: _core.Engine) -> bool:
+        """Say what happens where nothing improves; lower the rate, or return False to stop."""
+        if self.solver != "sgd" or self.schedule != "adaptive":
+            _say(verbose, message + " Stopping.")
+            return False
+        if self.learning_rate <= 1e-6:
+            _say(verbose, message + " Learning rate too small. Stopping.")
+            return False
+        self._set_rate(self.learning_rate / 5, engine)
+        _say(verbose, message + f" Setting learning rate to {self.learning_rate:f}")
+        return True
+
+    def _set_rate(self, rate: float, engine: _core.Engine) -> None:
+        """Change the rate, and with it what the engine remembers: velocities stay."""
+        self.learning_rate = max(rate, LEAST_RATE)
+        if self.engine_name != "sgd":
+            self.take_out(engine)
+            self.install(engine)
+
+
+def _say(verbose: Any, message: str) -> None:
+    if verbose:
+        print(message)
+
+
+# ------------------------------------------------------------------------------------ epochs
+
+
+@dataclass
+class Training:
+    """What the epochs of a fit have in common.
+
+    Attributes
+    ----------
+    engine : nnc._core.Engine
+        Holds the parameters and the optimizer's state.
+    units : sequence of int
+        Inputs, and the units of each layer.
+    X : array or sparse matrix
+        Samples as rows.
+    Y : numpy.ndarray
+        Labels (m, n_outputs), or classes (m,) of int64.
+    weights : numpy.ndarray of float64, or None
+        Of samples.
+    """
+
+    engine: _core.Engine
+    task: Task
+    units: Sequence[int]
+    X: Any
+    Y: Array
+    weights: Array | None
+    alpha: float
+    batch_size: int
+    n_threads: int
+    dropout_seed: int = 0
+    extra: Array | None = field(init=False)
+    n_samples: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compute what no epoch changes."""
+        self.extra = constants(self.task, self.Y)
+        self.n_samples = len(self.Y)
+        self._places = [
+            (place, W.size) for place, W, _ in views(self.engine.params, self.units, self.engine)
+        ]
+
+    def segments(self) -> Iterator[slice]:
+        """Yield ranges of the samples of an epoch with one penalty each."""
+        n, size = self.n_samples, self.batch_size
+        whole = n - n % size
+        step = size if self.weights is not None else rows_at_a_time(self.units[0], size)
+        for start in range(0, whole, step):
+            yield slice(start, min(start + step, whole))
+        if whole < n:
+            yield slice(whole, n)
+
+    def ranges(self, size: float) -> list[tuple[int, int, bool, float, float, float, float, int]]:
+        """Return the engine's ranges for alpha on the coefficients, in batches of that size."""
+        l2 = self.alpha * self.task.slope / size
+        return [(start, n, False, 0.0, l2, 0.0, 0.0, 0) for start, n in self._places] if l2 else []
+
+    def steps_on(self, rows: Any, size: int, options: dict[str, Any]) -> float:
+        """Train on some rows in batches of a size, and return their loss with the penalty.
+
+        FloatingPointError where it diverges.
+        """
+        X, Y = dense_rows(self.X, rows), self.Y[rows]
+        weights = None if self.weights is None else self.weights[rows]
+        weight = float(size if weights is None else weights.sum())
+        outputs = None
+        if self.task.mixes and self.alpha:
+            outputs = np.empty((len(Y), self.task.n_outputs), self.engine.params.dtype)
+        costs, _ = self.engine.fit(
+            X, Y, 1, size, weights=weights, ranges=self.ranges(weight), outputs=outputs,
+            n_threads=self.n_threads, dropout_seed=self.dropout_seed, **options,
+        )  # fmt: skip
+        loss = float(costs[0]) * self.task.factor
+        if outputs is not None:
+            pure = loss_of_outputs(outputs, Y, weights)
+            loss = pure + (loss - pure) / (self.task.factor * self.task.slope)
+        if self.extra is not None:
+            loss += float(np.average(self.extra[rows], weights=weights))
+        return loss
+
+    def epoch(self, optimizer: Optimizer, order: Array | None) -> float:
+        """Train for an epoch, and return the mean loss of its batches, each before its step."""
+        total = 0.0
+        for segment in self.segments():
+            n = segment.stop - segment.start
+            size = min(self.batch_size, n)
+            rows = segment if order is None else order[segment]
+            if self.weights is not None and not self.weights[rows].any():
+                continue  # nothing to learn from
+            n_steps = -(-n // size)
+            options = optimizer.numbers(n_steps, self.task.slope)
+            total += n * self.steps_on(rows, size, options)
+            optimizer.steps += n_steps
+        return total / self.n_samples
+
+
+# ------------------------------------------------------------------------------------- lbfgs
+
+
+def minimize(training: Training, max_fun: int, max_iter: int, tol: float) -> Any:
+    """Run SciPy's L-BFGS-B, as scikit-learn does, and return its result.
+
+    One step of momentum that starts from nothing remembers the gradient.
+    """
+    engine, everything = training.engine, slice(0, training.n_samples)
+    options = {"optimizer": "momentum", "momentum": 0.0, "learning_rate": LEAST_RATE}
+
+    def loss_and_gradient(x: Array) -> tuple[float, Array]:
+        engine.params[:] = x
+        try:
+            loss = training.steps_on(everything, training.n_samples, options)
+        except FloatingPointError:
+            return np.inf, np.zeros_like(x)
+        gradient = engine.optimizer_state("momentum") / training.task.slope
+        return loss, gradient
+
+    result = scipy.optimize.minimize(
+        loss_and_gradient,
+        engine.params.copy(),
+        method="L-BFGS-B",
+        jac=True,
+        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+    )
+    engine.params[:] = result.x
+    return result
