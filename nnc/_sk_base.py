@@ -366,8 +366,9 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
             watched.Y = self._encode(watched.Y, self.coefs_[0].dtype)
             self.validation_loss_curve_ = self.validation_loss_curve_ or []
             self.validation_scores_ = self.validation_scores_ or []
-        if self.early_stopping and self._best_params is None:
-            self._best_params = training.engine.params.copy()
+        # none that an earlier fit found: from a warm start scikit-learn keeps the last ones, too,
+        # where none gets a better score
+        self._best_params = None if self.loss_curve_ else training.engine.params.copy()
         try:
             self._run_epochs(training, watched, incremental, start)
         except KeyboardInterrupt:

@@ -13,7 +13,7 @@ import numpy as np
 from nnc._arguments import Array
 from nnc._optional import import_optional
 
-import_optional("sklearn", "nnc.estimators")
+import_optional("sklearn", "nnc.estimators", install="scikit-learn")
 
 from sklearn.base import _fit_context  # noqa: E402
 from sklearn.preprocessing import LabelBinarizer  # noqa: E402
