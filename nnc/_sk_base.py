@@ -1,5 +1,9 @@
 """What `nnc.MLPClassifier` and `nnc.MLPRegressor` have in common: fitting and predicting."""
 
+# scikit-learn and SciPy have no types:
+# mypy: disable-error-code="import-untyped"
+# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False, warn-return-any=False
+
 from __future__ import annotations
 
 import time
@@ -8,7 +12,7 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
@@ -43,6 +47,11 @@ class Watched:
 
 class BaseMLP(BaseEstimator, metaclass=ABCMeta):
     """The base of both estimators, with the parameters of scikit-learn's."""
+
+    if TYPE_CHECKING:  # scikit-learn adds them
+        set_fit_request: Any
+        set_partial_fit_request: Any
+        set_score_request: Any
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],

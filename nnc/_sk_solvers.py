@@ -4,6 +4,10 @@ Each call of the engine's fit does the batches of an epoch that have the same pe
 divides alpha by the size of the batch, or by the sum of its weights.
 """
 
+# scikit-learn and SciPy have no types:
+# mypy: disable-error-code="import-untyped"
+# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False, warn-return-any=False
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence

@@ -4,6 +4,10 @@ Parameters, attributes, messages and results are those of `sklearn.neural_networ
 docs/estimators.md says what differs.
 """
 
+# scikit-learn and SciPy have no types:
+# mypy: disable-error-code="import-untyped"
+# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False, warn-return-any=False
+
 from __future__ import annotations
 
 from typing import Any, ClassVar, Self
