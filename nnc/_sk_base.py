@@ -26,6 +26,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from nnc import _core, _sk_engine, _sk_solvers
 from nnc._arguments import Array, read_threads
 from nnc._sk_solvers import Optimizer, Training
+from nnc._sk_tasks import CallbackSupportMixin, Tasks, tasks_of
 
 STOCHASTIC = ("sgd", "adam")
 
@@ -45,7 +46,7 @@ class Watched:
     weights: Array | None
 
 
-class BaseMLP(BaseEstimator, metaclass=ABCMeta):
+class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """The base of both estimators, with the parameters of scikit-learn's."""
 
     if TYPE_CHECKING:  # scikit-learn adds them
@@ -205,7 +206,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         hidden = self._hidden_sizes()
         rates = self._dropout_rates(len(hidden))
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        raw_y = y
+        raw_X, raw_y = X, y
         X, y = self._read_data(X, y, incremental, first)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         if weights is not None and (weights < 0).any():
@@ -225,10 +226,18 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
                 f"hidden_layer_sizes: the network to go on with has {self._units()[1:-1]}, got "
                 f"{hidden}; pass warm_start=False to begin anew"
             )
+        tasks = None
+        if not incremental:
+            asked = {} if sample_weight is None else {"sample_weight": sample_weight}
+            # SciPy begins one iteration more than it ends
+            most = self.max_iter + (self.solver == "lbfgs")
+            tasks = tasks_of(self, raw_X, raw_y, asked, most)
         if self.solver == "lbfgs":
-            self._fit_lbfgs(X, y, weights, rates)
+            self._fit_lbfgs(X, y, weights, rates, tasks)
         else:
-            self._fit_stochastic(X, y, weights, incremental, rates, watched, start)
+            self._fit_stochastic(X, y, weights, incremental, rates, watched, start, tasks)
+        if tasks is not None:
+            tasks.end_all()
         if not all(np.isfinite(p).all() for p in [*self.coefs_, *self.intercepts_]):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
@@ -289,7 +298,21 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         """Show parameters as coefs_ and intercepts_."""
         self.coefs_, self.intercepts_ = _sk_engine.take_out(block, training.units, training.engine)
 
-    def _fit_lbfgs(self, X: Any, y: Array, weights: Array | None, dropout: Sequence[float]) -> None:
+    def _shown(self, training: Training) -> dict[str, Any]:
+        """Return what a copy of self needs to predict with the present parameters."""
+        coefs, intercepts = _sk_engine.take_out(
+            training.engine.params, training.units, training.engine
+        )
+        return {"coefs_": coefs, "intercepts_": intercepts}
+
+    def _fit_lbfgs(
+        self,
+        X: Any,
+        y: Array,
+        weights: Array | None,
+        dropout: Sequence[float],
+        tasks: Tasks | None,
+    ) -> None:
         for name, asked in (
             ("dropout", any(dropout)),
             ("clip_value", self.clip_value is not None),
@@ -299,8 +322,26 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
             if asked:
                 raise ValueError(f"{name}: lbfgs knows no {name}; leave it out, or use 'adam'")
         training = self._training(X, y, weights, len(y), ())
-        result = _sk_solvers.minimize(training, self.max_fun, self.max_iter, self.tol)
-        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+        end_iteration = None
+        if tasks is not None:
+            tasks.begin("iteration")
+
+            def end_iteration(x: Array) -> None:
+                training.engine.params[:] = x
+                tasks.end(lambda: self._shown(training))
+                if tasks.stopped:
+                    raise StopIteration
+                tasks.begin("iteration")
+
+        result = _sk_solvers.minimize(
+            training, self.max_fun, self.max_iter, self.tol, end_iteration
+        )
+        if tasks is not None and tasks.stopped:
+            self.n_iter_ = result.nit
+        else:
+            if tasks is not None:
+                tasks.end(None)  # the one that was not run
+            self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
         self.loss_ = float(result.fun)
         self._keep(training.engine.params, training)
 
@@ -360,6 +401,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         dropout: Sequence[float],
         watched: Watched | None,
         start: float,
+        tasks: Tasks | None,
     ) -> None:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -379,7 +421,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         # where none gets a better score
         self._best_params = None if self.loss_curve_ else training.engine.params.copy()
         try:
-            self._run_epochs(training, watched, incremental, start)
+            self._run_epochs(training, watched, incremental, start, tasks)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         self._optimizer.take_out(training.engine)
@@ -387,13 +429,20 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         self._keep(training.engine.params if best is None else best, training)
 
     def _run_epochs(
-        self, training: Training, watched: Watched | None, incremental: bool, start: float
+        self,
+        training: Training,
+        watched: Watched | None,
+        incremental: bool,
+        start: float,
+        tasks: Tasks | None,
     ) -> None:
         optimizer, n = self._optimizer, training.n_samples
         order = np.arange(n)
         diverged = False
         self.n_iter_ = 0
         for iteration in range(1, self.max_iter + 1):
+            if tasks is not None:
+                tasks.begin("epoch")
             if self.shuffle:
                 self._random_state.shuffle(order)
             # in a batch of all samples their order changes nothing but the rounding
@@ -412,6 +461,8 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
             if watched is not None:
                 self._look(training, watched, diverged)
             self._count_improvement(training)
+            if tasks is not None:
+                tasks.end(lambda: self._shown(training))
             if not diverged:
                 optimizer.end_epoch(self.t_, training.engine)
             if diverged and not self.early_stopping:
@@ -425,7 +476,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
                 if not optimizer.divides(message, self.verbose, training.engine):
                     return
                 self._no_improvement_count = 0
-            if incremental:
+            if incremental or (tasks is not None and tasks.stopped):
                 return
             if iteration == self.max_iter:
                 self._warn(f"Maximum iterations ({self.max_iter}) reached")

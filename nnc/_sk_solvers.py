@@ -10,7 +10,7 @@ divides alpha by the size of the batch, or by the sum of its weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -245,10 +245,17 @@ class Training:
 # ------------------------------------------------------------------------------------- lbfgs
 
 
-def minimize(training: Training, max_fun: int, max_iter: int, tol: float) -> Any:
+def minimize(
+    training: Training,
+    max_fun: int,
+    max_iter: int,
+    tol: float,
+    callback: Callable[[Array], None] | None = None,
+) -> Any:
     """Run SciPy's L-BFGS-B, as scikit-learn does, and return its result.
 
-    One step of momentum that starts from nothing remembers the gradient.
+    One step of momentum that starts from nothing remembers the gradient. callback gets the
+    parameters after each iteration, and raises StopIteration to end.
     """
     engine, everything = training.engine, slice(0, training.n_samples)
     options = {"optimizer": "momentum", "momentum": 0.0, "learning_rate": LEAST_RATE}
@@ -267,6 +274,7 @@ def minimize(training: Training, max_fun: int, max_iter: int, tol: float) -> Any
         engine.params.copy(),
         method="L-BFGS-B",
         jac=True,
+        callback=callback,
         options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
     )
     engine.params[:] = result.x
