@@ -111,11 +111,11 @@ def test_column_transformer_and_frames(frames):
 @pytest.mark.parametrize("frames", [pd, pl], ids=["pandas", "polars"])
 def test_names_of_features(frames):
     data = frames.DataFrame({"a": X[:, 0], "b": X[:, 1]})
-    target = frames.Series(y)
+    target = frames.Series(NUMBERS)
     other = frames.DataFrame({"b": X[:, 1], "a": X[:, 0]})
     texts = []
     for library in (theirs, nnc):
-        model = classifier(library, early_stopping=True).fit(data, target)
+        model = regressor(library, early_stopping=True).fit(data, target)
         assert list(model.feature_names_in_) == ["a", "b"]
         with pytest.warns(UserWarning, match="does not have valid feature names"):
             model.predict(X[:, :2])
