@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 import warnings
 from abc import ABCMeta, abstractmethod
@@ -120,7 +121,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
         if np.any(np.array(sizes) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [int(size) for size in sizes]
+        return [operator.index(size) for size in sizes]
 
     def _hidden_activations(self, n_hidden: int) -> list[str]:
         """Return the activation of each hidden layer."""
@@ -427,6 +428,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._optimizer.take_out(training.engine)
         best = self._best_params if self.early_stopping else None
         self._keep(training.engine.params if best is None else best, training)
+        self._best_params = None
 
     def _run_epochs(
         self,

@@ -30,7 +30,7 @@ from nnc._sk_engine import (
 
 # So many steps the engine's adam is told it has done: its own corrections of the means are 1 then,
 # and the rates hold scikit-learn's, which has epsilon where the correction is outside.
-LATE = 1 << 52
+LATE = 1 << 62
 
 LEAST_RATE = np.finfo(np.float64).tiny
 
