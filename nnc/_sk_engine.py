@@ -138,8 +138,11 @@ def rows_at_a_time(n_features: int, batch_size: int = 1) -> int:
 
 def dense_rows(X: Any, rows: Any) -> Array:
     """Return some rows of X, an array or a sparse matrix, as an array."""
-    part = X[rows]
-    result: Array = part.toarray() if hasattr(part, "toarray") else part
+    result: Array
+    if isinstance(X, np.ndarray):
+        # quicker than X[rows]; the rows are there
+        return X[rows] if isinstance(rows, slice) else X.take(rows, axis=0, mode="clip")
+    result = X[rows].toarray()
     return result
 
 

@@ -32,6 +32,9 @@ from nnc._sk_engine import (
 # and the rates hold scikit-learn's, which has epsilon where the correction is outside.
 LATE = 1 << 62
 
+# So many of adam's rates are computed at a time.
+RATES = 1024
+
 LEAST_RATE = np.finfo(np.float64).tiny
 
 
@@ -66,6 +69,8 @@ class Optimizer:
     steps: int = 0
     state: Array | None = None
     state_rate: float = field(init=False)
+    _rates: Array | None = field(init=False, default=None)  # of adam, from step _rates_start on
+    _rates_start: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         """Begin with the initial rate."""
@@ -95,6 +100,7 @@ class Optimizer:
     def take_out(self, engine: _core.Engine) -> None:
         """Keep the state of an engine."""
         self.state = engine.optimizer_state(self.engine_name)
+        self._rates = None  # may be large, and is computed again
 
     def numbers(self, n_steps: int, slope: float) -> dict[str, Any]:
         """Return the engine's numbers for so many steps, where gradients are slope times these."""
@@ -108,13 +114,21 @@ class Optimizer:
             options["momentum"] = min(self.momentum, float(np.nextafter(1, 0)))
             options["learning_rate"] = max(self.learning_rate / slope, LEAST_RATE)
             return options
-        t = np.arange(self.steps + 1, self.steps + n_steps + 1, dtype=np.float64)
-        rates = np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        options["rates"] = (self.learning_rate_init * rates).reshape(1, -1)
+        options["rates"] = self._adam_rates(n_steps)
         options |= {
             "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon * slope,
         }  # fmt: skip
         return options
+
+    def _adam_rates(self, n_steps: int) -> Array:
+        """Return the rates of the next steps, (1, n_steps)."""
+        first = self.steps - self._rates_start
+        if self._rates is None or first + n_steps > len(self._rates):
+            first, self._rates_start = 0, self.steps
+            t = self.steps + np.arange(1, max(n_steps, RATES) + 1, dtype=np.float64)
+            corrections = np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+            self._rates = self.learning_rate_init * corrections
+        return self._rates[first : first + n_steps].reshape(1, -1)
 
     def end_epoch(self, samples: int, engine: _core.Engine) -> None:
         """Change the rate of sgd as invscaling does; samples: all that have been seen."""
@@ -187,8 +201,9 @@ class Training:
         self._places = [
             (place, W.size) for place, W, _ in views(self.engine.params, self.units, self.engine)
         ]
+        self._segments = list(self._cut())
 
-    def segments(self) -> Iterator[slice]:
+    def _cut(self) -> Iterator[slice]:
         """Yield ranges of the samples of an epoch with one penalty each."""
         n, size = self.n_samples, self.batch_size
         whole = n - n % size
@@ -229,7 +244,7 @@ class Training:
     def epoch(self, optimizer: Optimizer, order: Array | None) -> float:
         """Train for an epoch, and return the mean loss of its batches, each before its step."""
         total = 0.0
-        for segment in self.segments():
+        for segment in self._segments:
             n = segment.stop - segment.start
             size = min(self.batch_size, n)
             rows = segment if order is None else order[segment]
