@@ -11,13 +11,11 @@ import time
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -26,6 +24,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from nnc import _core, _sk_engine, _sk_solvers
 from nnc._arguments import Array, read_threads
+from nnc._sk_epochs import Epochs, Watched
 from nnc._sk_solvers import Optimizer, Training
 from nnc._sk_tasks import CallbackSupportMixin, Tasks, tasks_of
 
@@ -35,16 +34,6 @@ STOCHASTIC = ("sgd", "adam")
 ACTIVATIONS = {"identity", "logistic", "tanh", "relu"} | set(_core.ACTIVATIONS) - {
     "sigmoid", "softmax", "log_softmax"
 }  # fmt: skip
-
-
-@dataclass
-class Watched:
-    """Samples that are not trained on: X as given, y as scores want it, Y as the engine does."""
-
-    X: Any
-    y: Array
-    Y: Array
-    weights: Array | None
 
 
 class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -421,111 +410,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         # none that an earlier fit found: from a warm start scikit-learn keeps the last ones, too,
         # where none gets a better score
         self._best_params = None if self.loss_curve_ else training.engine.params.copy()
+        deadline = np.inf if self.max_time is None else start + self.max_time
         try:
-            self._run_epochs(training, watched, incremental, start, tasks)
+            Epochs(self, training, self._optimizer, watched, incremental, deadline, tasks).run()
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         self._optimizer.take_out(training.engine)
         best = self._best_params if self.early_stopping else None
         self._keep(training.engine.params if best is None else best, training)
         self._best_params = None
-
-    def _run_epochs(
-        self,
-        training: Training,
-        watched: Watched | None,
-        incremental: bool,
-        start: float,
-        tasks: Tasks | None,
-    ) -> None:
-        optimizer, n = self._optimizer, training.n_samples
-        order = np.arange(n)
-        diverged = False
-        self.n_iter_ = 0
-        for iteration in range(1, self.max_iter + 1):
-            if tasks is not None:
-                tasks.begin("epoch")
-            if self.shuffle:
-                self._random_state.shuffle(order)
-            # in a batch of all samples their order changes nothing but the rounding
-            moved = order if self.shuffle and training.batch_size < n else None
-            try:
-                self.loss_ = np.nan if diverged else training.epoch(optimizer, moved)
-            except FloatingPointError:
-                diverged, self.loss_ = True, np.nan
-            if diverged:
-                training.engine.params[:] = np.nan
-            self.n_iter_ = iteration
-            self.t_ += n
-            self.loss_curve_.append(self.loss_)
-            if self.verbose:
-                print(f"Iteration {iteration}, loss = {self.loss_:.8f}")
-            if watched is not None:
-                self._look(training, watched, diverged)
-            self._count_improvement(training)
-            if tasks is not None:
-                tasks.end(lambda: self._shown(training))
-            if not diverged:
-                optimizer.end_epoch(self.t_, training.engine)
-            if diverged and not self.early_stopping:
-                return  # nothing brings it back, and _fit raises
-            if self._no_improvement_count > self.n_iter_no_change:
-                what = "Validation score" if self.early_stopping else "Training loss"
-                message = (
-                    f"{what} did not improve more than tol={self.tol:f} for "
-                    f"{self.n_iter_no_change:d} consecutive epochs."
-                )
-                if not optimizer.divides(message, self.verbose, training.engine):
-                    return
-                self._no_improvement_count = 0
-            if incremental or (tasks is not None and tasks.stopped):
-                return
-            if iteration == self.max_iter:
-                self._warn(f"Maximum iterations ({self.max_iter}) reached")
-            elif self.max_time is not None and time.monotonic() - start >= self.max_time:
-                self._warn(f"max_time ({self.max_time:g} s) reached after {iteration} iterations")
-                return
-
-    def _warn(self, what: str) -> None:
-        warnings.warn(
-            f"Stochastic Optimizer: {what} and the optimization hasn't converged yet.",
-            ConvergenceWarning,
-            stacklevel=6,
-        )
-
-    def _look(self, training: Training, watched: Watched, diverged: bool) -> None:
-        """Record the loss and the score of samples that are not trained on."""
-        assert self.validation_scores_ is not None
-        assert self.validation_loss_curve_ is not None
-        loss = score = float("nan")
-        if not diverged:
-            loss, outputs = _sk_engine.evaluate(
-                training.engine, training.task, watched.X, watched.Y, watched.weights,
-                training.n_threads,
-            )  # fmt: skip
-            if np.isfinite(outputs).all():
-                score = float(self._score_outputs(watched.y, outputs, watched.weights))
-        self.validation_loss_curve_.append(loss)
-        self.validation_scores_.append(score)
-        if self.verbose:
-            print(f"Validation score: {score:f}")
-
-    def _count_improvement(self, training: Training) -> None:
-        if self.early_stopping:
-            assert self.validation_scores_ is not None
-            score = self.validation_scores_[-1]
-            best = -np.inf if self.best_validation_score_ is None else self.best_validation_score_
-            worse, better = score < best + self.tol, score > best
-            if better:
-                self.best_validation_score_ = score
-                self._best_params = training.engine.params.copy()
-        else:
-            loss = self.loss_curve_[-1]
-            best = np.inf if self.best_loss_ is None else self.best_loss_
-            worse = loss > best - self.tol
-            if loss < best:
-                self.best_loss_ = loss
-        self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
 
     # --------------------------------------------------------------------------- predict
 

@@ -38,6 +38,13 @@ RATES = 1024
 LEAST_RATE = np.finfo(np.float64).tiny
 
 
+class Divergence(Exception):
+    """The loss or the parameters are no longer finite.
+
+    Not the engine's FloatingPointError, which callbacks of the caller may raise as well.
+    """
+
+
 @dataclass
 class Optimizer:
     """scikit-learn's sgd or adam, as it was when the training began, and its state.
@@ -85,6 +92,11 @@ class Optimizer:
             return "sgd"
         return "nesterov" if self.nesterov else "momentum"
 
+    @property
+    def keeps_its_rate(self) -> bool:
+        """Whether nothing that happens changes the rate."""
+        return self.solver == "adam" or self.schedule == "constant"
+
     def install(self, engine: _core.Engine) -> None:
         """Let an engine go on with this state, at this rate."""
         name = self.engine_name
@@ -102,8 +114,11 @@ class Optimizer:
         self.state = engine.optimizer_state(self.engine_name)
         self._rates = None  # may be large, and is computed again
 
-    def numbers(self, n_steps: int, slope: float) -> dict[str, Any]:
-        """Return the engine's numbers for so many steps, where gradients are slope times these."""
+    def numbers(self, n_steps: int, slope: float, epochs: int = 1) -> dict[str, Any]:
+        """Return the engine's numbers for epochs of so many steps.
+
+        slope: the engine's gradients are so many times scikit-learn's.
+        """
         options: dict[str, Any] = {
             "optimizer": self.engine_name,
             "clip_value": self.clip_value * slope,
@@ -114,21 +129,21 @@ class Optimizer:
             options["momentum"] = min(self.momentum, float(np.nextafter(1, 0)))
             options["learning_rate"] = max(self.learning_rate / slope, LEAST_RATE)
             return options
-        options["rates"] = self._adam_rates(n_steps)
+        options["rates"] = self._adam_rates(epochs * n_steps).reshape(epochs, n_steps)
         options |= {
             "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon * slope,
         }  # fmt: skip
         return options
 
     def _adam_rates(self, n_steps: int) -> Array:
-        """Return the rates of the next steps, (1, n_steps)."""
+        """Return the rates of the next steps."""
         first = self.steps - self._rates_start
         if self._rates is None or first + n_steps > len(self._rates):
             first, self._rates_start = 0, self.steps
             t = self.steps + np.arange(1, max(n_steps, RATES) + 1, dtype=np.float64)
             corrections = np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
             self._rates = self.learning_rate_init * corrections
-        return self._rates[first : first + n_steps].reshape(1, -1)
+        return self._rates[first : first + n_steps]
 
     def end_epoch(self, samples: int, engine: _core.Engine) -> None:
         """Change the rate of sgd as invscaling does; samples: all that have been seen."""
@@ -221,7 +236,7 @@ class Training:
     def steps_on(self, rows: Any, size: int, options: dict[str, Any]) -> float:
         """Train on some rows in batches of a size, and return their loss with the penalty.
 
-        FloatingPointError where it diverges.
+        Divergence where it is not finite.
         """
         X, Y = dense_rows(self.X, rows), self.Y[rows]
         weights = None if self.weights is None else self.weights[rows]
@@ -229,14 +244,22 @@ class Training:
         outputs = None
         if self.task.mixes and self.alpha:
             outputs = np.empty((len(Y), self.task.n_outputs), self.engine.params.dtype)
-        costs, _ = self.engine.fit(
-            X, Y, 1, size, weights=weights, ranges=self.ranges(weight), outputs=outputs,
-            n_threads=self.n_threads, dropout_seed=self.dropout_seed, **options,
-        )  # fmt: skip
-        loss = float(costs[0]) * self.task.factor
+        try:
+            costs, _ = self.engine.fit(
+                X, Y, 1, size, weights=weights, ranges=self.ranges(weight), outputs=outputs,
+                n_threads=self.n_threads, dropout_seed=self.dropout_seed, **options,
+            )  # fmt: skip
+        except FloatingPointError as error:
+            raise Divergence(str(error)) from None
+        loss = self._loss_of(float(costs[0]), rows, weights)
         if outputs is not None:
             pure = loss_of_outputs(outputs, Y, weights)
             loss = pure + (loss - pure) / (self.task.factor * self.task.slope)
+        return loss
+
+    def _loss_of(self, cost: float, rows: Any, weights: Array | None) -> float:
+        """Return scikit-learn's loss of some rows from the engine's."""
+        loss = cost * self.task.factor
         if self.extra is not None:
             loss += float(np.average(self.extra[rows], weights=weights))
         return loss
@@ -255,6 +278,56 @@ class Training:
             total += n * self.steps_on(rows, size, options)
             optimizer.steps += n_steps
         return total / self.n_samples
+
+    @property
+    def is_one_call(self) -> bool:
+        """Whether many epochs are one call of the engine, as long as their order is the same."""
+        return (
+            len(self._segments) == 1
+            and not (self.task.mixes and self.alpha)
+            and (self.weights is None or bool(self.weights.any()))
+        )
+
+    def epochs(
+        self,
+        optimizer: Optimizer,
+        n: int,
+        end: Callable[[float], bool],
+        begin: Callable[[], None],
+    ) -> bool:
+        """Train for n epochs, each of which `end` gets the loss of, and return whether it stopped.
+
+        Before the first epoch the caller has begun, before others `begin` is called. Divergence
+        as in `steps_on`.
+        """
+        size, everything, stopped = self.batch_size, slice(0, self.n_samples), False
+        n_steps = self.n_samples // size
+        weight = float(size if self.weights is None else self.weights.sum())
+
+        raised: list[BaseException] = []
+
+        def at_epoch(epoch: int, cost: float, _: float) -> bool:
+            nonlocal stopped
+            optimizer.steps += n_steps
+            try:
+                stopped = end(self._loss_of(cost, everything, self.weights))
+                if not stopped and epoch + 1 < n:
+                    begin()
+            except BaseException as error:
+                raised.append(error)
+            return stopped or bool(raised)
+
+        try:
+            self.engine.fit(
+                dense_rows(self.X, everything), self.Y, n, size, weights=self.weights,
+                ranges=self.ranges(weight), n_threads=self.n_threads, callback=at_epoch,
+                dropout_seed=self.dropout_seed, **optimizer.numbers(n_steps, self.task.slope, n),
+            )  # fmt: skip
+        except FloatingPointError as error:
+            raise Divergence(str(error)) from None
+        if raised:
+            raise raised[0]
+        return stopped
 
 
 # ------------------------------------------------------------------------------------- lbfgs
@@ -279,7 +352,7 @@ def minimize(
         engine.params[:] = x
         try:
             loss = training.steps_on(everything, training.n_samples, options)
-        except FloatingPointError:
+        except Divergence:
             return np.inf, np.zeros_like(x)
         gradient = engine.optimizer_state("momentum") / training.task.slope
         return loss, gradient

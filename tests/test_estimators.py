@@ -76,7 +76,9 @@ LONG = {"max_iter": 50, "tol": 0.0, "n_iter_no_change": 1000}
 @pytest.mark.parametrize(("solver", "rate"), [("sgd", 0.02), ("adam", 0.01)])
 @pytest.mark.parametrize("task", TASKS)
 def test_50_epochs(task, solver, rate, activation):
-    for batch_size, shuffle in (("auto", True), (32, True), (230, False), (50, False)):
+    for batch_size, shuffle in (
+        ("auto", True), (32, True), (230, True), (230, False), (46, False), (50, False),
+    ):  # fmt: skip
         expected, found = fit_both(
             task, solver=solver, learning_rate_init=rate, activation=activation,
             batch_size=batch_size, shuffle=shuffle, **LONG,
@@ -130,11 +132,13 @@ def test_adaptive_rates_and_the_end(task, capsys):
     assert_same(expected, found)
 
 
+@pytest.mark.parametrize("batch_size", ["auto", 207, 230])
 @pytest.mark.parametrize("options", [{}, {"early_stopping": True}], ids=str)
 @pytest.mark.parametrize("task", TASKS)
-def test_the_end_where_nothing_improves(task, options, capsys):
+def test_the_end_where_nothing_improves(task, options, batch_size, capsys):
     expected, found, y = both(
         task, tol=0.01, n_iter_no_change=4, learning_rate_init=0.02, max_iter=1000, verbose=True,
+        batch_size=min(batch_size, 207) if batch_size != "auto" and options else batch_size,
         **options,
     )  # fmt: skip
     expected.fit(X, y)
@@ -378,11 +382,12 @@ def test_classes_that_are_not_those_of_before():
     assert texts[0] == texts[1]
 
 
+@pytest.mark.parametrize("batch_size", [32, 230])
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
-def test_what_diverges(name):
+def test_what_diverges(name, batch_size):
     y = CLASSES if name == "MLPClassifier" else NUMBERS
     options = {"solver": "sgd", "learning_rate_init": 1e30, "max_iter": 20, "random_state": 0}
-    options |= {"activation": "identity", "alpha": 1e6}
+    options |= {"activation": "identity", "alpha": 1e6, "batch_size": batch_size}
     errors = []
     for library in (theirs, nnc):
         model = getattr(library, name)(**options)

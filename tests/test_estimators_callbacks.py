@@ -87,6 +87,19 @@ def test_callbacks_change_nothing():
     assert watched.partial_fit(X, y).loss_curve_[-1] < plain.loss_curve_[0]
 
 
+@pytest.mark.parametrize("options", [{}, {"batch_size": 32}, {"solver": "lbfgs"}], ids=str)
+@pytest.mark.parametrize("error", [FloatingPointError, KeyError])
+def test_an_error_in_a_callback_comes_out(options, error):
+    class Failing(Witness):
+        def on_fit_task_end(self, estimator, context):
+            if context.task_id == 2:
+                raise error("as it is")
+
+    model = MLPRegressor(**OPTIONS, **options).set_callbacks(Failing())
+    with pytest.raises(error, match="as it is"):
+        model.fit(X, X[:, 0])
+
+
 class HandedDown(Witness):
     max_propagation_depth = None
 

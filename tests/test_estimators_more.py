@@ -1,5 +1,8 @@
 """What the estimators have beyond scikit-learn's, against its own parts, SciPy and formulas."""
 
+import os
+import signal
+import threading
 import warnings
 
 import numpy as np
@@ -282,6 +285,23 @@ def test_time_ends():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MLPRegressor(max_time=600, **OPTIONS | {"max_iter": 10**6, "tol": 1}).fit(X, NUMBERS)
+
+
+@pytest.mark.parametrize("batch_size", ["auto", 20000])
+def test_ctrl_c_keeps_the_model(batch_size):
+    many = rng.randn(20000, 50)
+    y = many[:, 0] ** 2
+    model = MLPRegressor(
+        max_iter=10**6, n_iter_no_change=np.inf, hidden_layer_sizes=(64,), batch_size=batch_size
+    )
+    timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
+    timer.start()
+    with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):
+        model.fit(many, y)
+    timer.join()
+    assert model.n_iter_ < 10**6
+    assert np.isfinite(model.predict(many)).all()
+    assert model.partial_fit(many, y).loss_ == model.loss_curve_[-1]
 
 
 # ------------------------------------------------------------------- where scikit-learn is off
