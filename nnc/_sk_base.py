@@ -99,7 +99,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     @abstractmethod
     def _score_outputs(self, y: Array, outputs: Array, weights: Array | None) -> float: ...
 
-    def _weigh(self, y: Any, weights: Array | None, incremental: bool) -> Array | None:
+    def _weigh(self, y: Any, weights: Array | None) -> Array | None:
         """Return the weights of samples with those of their classes."""
         return weights
 
@@ -204,7 +204,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 "Negative values in data passed to `sample_weight`: expected weights of at least "
                 f"0, got {weights.min()}; leave those samples out"
             )
-        weights = self._weigh(raw_y, weights, incremental)
+        weights = self._weigh(raw_y, weights)
         units = [X.shape[1], *hidden, y.shape[1]]
         self._random_state = check_random_state(self.random_state)
         self.n_outputs_ = units[-1]
@@ -226,14 +226,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             self._fit_lbfgs(X, y, weights, rates, tasks)
         else:
             self._fit_stochastic(X, y, weights, incremental, rates, watched, start, tasks)
-        if tasks is not None:
-            tasks.end_all()
         if not all(np.isfinite(p).all() for p in [*self.coefs_, *self.intercepts_]):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed. Training diverged after "
                 f"{self.n_iter_} iterations; scale X, or pass a smaller learning_rate_init."
             )
+        if tasks is not None:
+            tasks.end_all()
         return self
 
     def _read_validation(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Watched | None:

@@ -109,7 +109,8 @@ class Epochs:
             self._look(self.watched)
         self._count_improvement()
         if self.tasks is not None:
-            self.tasks.end(lambda: model._shown(self.training))
+            shown = None if self.diverged else lambda: model._shown(self.training)
+            self.tasks.end(shown)
         if self.diverged and not model.early_stopping:
             return True  # nothing brings it back, and the fit raises
         self.optimizer.end_epoch(model.t_, engine)

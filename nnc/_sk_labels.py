@@ -86,10 +86,9 @@ class BaseClassifier(ClassifierMixin, BaseMLP):
     def _score_outputs(self, y: Array, outputs: Array, weights: Array | None) -> float:
         return float(accuracy_score(y, self._classes_of(outputs), sample_weight=weights))
 
-    def _weigh(self, y: Any, weights: Array | None, incremental: bool) -> Array | None:
+    def _weigh(self, y: Any, weights: Array | None) -> Array | None:
         if self.class_weight is None:
             return weights
-        factors: Array
         if self._label_binarizer.y_type_.startswith("multilabel"):
             raise ValueError(
                 "class_weight: several labels a sample have no class each, got class_weight="
@@ -98,7 +97,7 @@ class BaseClassifier(ClassifierMixin, BaseMLP):
         y = column_or_1d(y)
         # refuses classes that are not there, as all of scikit-learn's classifiers do
         compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        factors = compute_sample_weight(self.class_weight, y)
+        factors: Array = compute_sample_weight(self.class_weight, y)
         return factors if weights is None else factors * weights
 
     def __sklearn_tags__(self) -> Any:

@@ -100,6 +100,14 @@ def test_an_error_in_a_callback_comes_out(options, error):
         model.fit(X, X[:, 0])
 
 
+def test_what_diverges_is_not_scored():
+    monitor = callback.ScoringMonitor(scoring="r2")
+    options = {"solver": "sgd", "learning_rate_init": 1e30, "activation": "identity"}
+    model = MLPRegressor(**OPTIONS | options, batch_size=30).set_callbacks(monitor)
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
+        model.fit(X, X[:, 0])
+
+
 class HandedDown(Witness):
     max_propagation_depth = None
 

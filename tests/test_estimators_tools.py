@@ -68,6 +68,15 @@ def test_grid_search_in_two_processes():
     of_both(search)
 
 
+def test_processes_share_the_cpus(monkeypatch):
+    """joblib tells its processes how many threads each may have, and nnc listens."""
+    monkeypatch.delenv("NNC_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with joblib.parallel_config("loky", n_jobs=2):
+        found = joblib.Parallel()(joblib.delayed(nnc.get_num_threads)() for _ in range(4))
+    assert max(found) <= max(1, joblib.cpu_count() // 2)
+
+
 def test_halving_search_over_epochs():
     def search(library):
         found = HalvingGridSearchCV(
