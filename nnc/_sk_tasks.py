@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+CallbackSupportMixin: Any
 try:
-    from sklearn.callback import CallbackSupportMixin
+    from sklearn import callback
+
+    CallbackSupportMixin = callback.CallbackSupportMixin
 except ImportError:  # 1.7 and 1.8 have none
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """No `set_callbacks`."""
-
+    CallbackSupportMixin = type("CallbackSupportMixin", (), {})
 
 __all__ = ["CallbackSupportMixin", "Tasks", "tasks_of"]
 
