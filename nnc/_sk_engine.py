@@ -44,6 +44,11 @@ class Task:
     factor: float = 1.0
 
     @property
+    def has_classes(self) -> bool:
+        """Whether the outputs are probabilities."""
+        return self.loss.endswith("cross_entropy")
+
+    @property
     def mixes(self) -> bool:
         """Whether the engine's cost weighs loss and penalty in another way than scikit-learn."""
         return self.factor * self.slope != 1
@@ -64,6 +69,32 @@ def loss_of_outputs(outputs: Array, Y: Array, weights: Array | None) -> float:
     """Return half the mean squared error."""
     squares = np.square(outputs - Y, dtype=np.float64)
     return 0.5 * float(np.average(squares, weights=weights, axis=0).mean())
+
+
+def least_probability(task: Task, dtype: Any) -> float:
+    """Return the probability above which scikit-learn's cross-entropy is the engine's.
+
+    That is where it does not cut off, and where 1 - p is precise.
+    """
+    eps = float(np.finfo(dtype).eps)
+    precise = task.loss == "categorical_cross_entropy" or np.dtype(dtype) == np.float32
+    return eps if precise else math.sqrt(eps)
+
+
+def clipped_loss(outputs: Array, Y: Array, weights: Array | None, least: float) -> float | None:
+    """Return scikit-learn's cross-entropy where a probability is below the least, else None.
+
+    It is computed from probabilities, which it cuts off; the engine's is computed from logits.
+    """
+    eps = np.finfo(outputs.dtype).eps
+    if Y.ndim == 1:
+        right = outputs[np.arange(len(Y)), Y].reshape(-1, 1)
+    else:
+        right = np.where(Y > 0, outputs, 1 - outputs)
+    if right.min(initial=1.0) >= least:
+        return None
+    losses = -np.log(np.clip(right, eps, 1 - eps), dtype=np.float64).sum(axis=1)
+    return float(np.average(losses, weights=weights))
 
 
 def constants(task: Task, Y: Array) -> Array | None:

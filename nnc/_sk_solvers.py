@@ -10,6 +10,7 @@ divides alpha by the size of the batch, or by the sum of its weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +22,10 @@ from nnc import _core
 from nnc._arguments import Array
 from nnc._sk_engine import (
     Task,
+    clipped_loss,
     constants,
     dense_rows,
+    least_probability,
     loss_of_outputs,
     rows_at_a_time,
     views,
@@ -216,13 +219,17 @@ class Training:
         self._places = [
             (place, W.size) for place, W, _ in views(self.engine.params, self.units, self.engine)
         ]
-        self._segments = list(self._cut())
+        several = rows_at_a_time(self.units[0], self.batch_size)
+        self._segments = list(self._cut(self.batch_size if self.weights is not None else several))
+        self._batches = list(self._cut(self.batch_size))
+        # a loss that scikit-learn cuts off is computed batch by batch; it is most likely at first
+        self._saturated = self.task.has_classes and self.alpha > 0
+        self._least = least_probability(self.task, self.engine.params.dtype)
 
-    def _cut(self) -> Iterator[slice]:
-        """Yield ranges of the samples of an epoch with one penalty each."""
-        n, size = self.n_samples, self.batch_size
-        whole = n - n % size
-        step = size if self.weights is not None else rows_at_a_time(self.units[0], size)
+    def _cut(self, step: int) -> Iterator[slice]:
+        """Yield ranges of at most so many samples of an epoch, with one penalty each."""
+        n = self.n_samples
+        whole = n - n % self.batch_size
         for start in range(0, whole, step):
             yield slice(start, min(start + step, whole))
         if whole < n:
@@ -241,9 +248,7 @@ class Training:
         X, Y = dense_rows(self.X, rows), self.Y[rows]
         weights = None if self.weights is None else self.weights[rows]
         weight = float(size if weights is None else weights.sum())
-        outputs = None
-        if self.task.mixes and self.alpha:
-            outputs = np.empty((len(Y), self.task.n_outputs), self.engine.params.dtype)
+        outputs, before = self._new_outputs(len(Y)), self._squares()
         try:
             costs, _ = self.engine.fit(
                 X, Y, 1, size, weights=weights, ranges=self.ranges(weight), outputs=outputs,
@@ -251,11 +256,48 @@ class Training:
             )  # fmt: skip
         except FloatingPointError as error:
             raise Divergence(str(error)) from None
-        loss = self._loss_of(float(costs[0]), rows, weights)
-        if outputs is not None:
+        if outputs is not None and not self.task.has_classes:
+            loss = self._loss_of(float(costs[0]), rows, weights)
             pure = loss_of_outputs(outputs, Y, weights)
-            loss = pure + (loss - pure) / (self.task.factor * self.task.slope)
-        return loss
+            return pure + (loss - pure) / (self.task.factor * self.task.slope)
+        return self._cut_off(float(costs[0]), outputs, rows, weights, before, size)
+
+    def _new_outputs(self, n: int) -> Array | None:
+        """Return memory for the outputs, where the loss is computed from them."""
+        if not self.task.has_classes and not (self.task.mixes and self.alpha):
+            return None
+        return np.empty((n, self.task.n_outputs), self.engine.params.dtype)
+
+    def _squares(self) -> float:
+        """Return the sum of the squares of the coefficients, of classifiers."""
+        if not (self.task.has_classes and self.alpha):
+            return 0.0
+        block = self.engine.params
+        return sum(float(np.vdot(block[i : i + n], block[i : i + n])) for i, n in self._places)
+
+    def _cut_off(
+        self,
+        cost: float,
+        outputs: Array | None,
+        rows: Any,
+        weights: Array | None,
+        before: float,
+        size: int,
+    ) -> float:
+        """Return scikit-learn's loss; before: the squares of the coefficients at the start."""
+        loss = self._loss_of(cost, rows, weights)
+        if outputs is None or not self.task.has_classes:
+            return loss
+        if weights is None and loss * len(outputs) < -math.log(self._least):
+            return loss  # that of no sample can be so high
+        clipped = clipped_loss(outputs, self.Y[rows], weights, self._least)
+        if clipped is None:
+            return loss
+        self._saturated = True
+        weight = float(size if weights is None else weights.sum())
+        # of several steps the squares between are not known
+        squares = before if len(outputs) <= size else (before + self._squares()) / 2
+        return clipped + self.alpha / 2 * squares / weight
 
     def _loss_of(self, cost: float, rows: Any, weights: Array | None) -> float:
         """Return scikit-learn's loss of some rows from the engine's."""
@@ -267,7 +309,8 @@ class Training:
     def epoch(self, optimizer: Optimizer, order: Array | None) -> float:
         """Train for an epoch, and return the mean loss of its batches, each before its step."""
         total = 0.0
-        for segment in self._segments:
+        segments, self._saturated = self._batches if self._saturated else self._segments, False
+        for segment in segments:
             n = segment.stop - segment.start
             size = min(self.batch_size, n)
             rows = segment if order is None else order[segment]
@@ -281,7 +324,12 @@ class Training:
 
     @property
     def is_one_call(self) -> bool:
-        """Whether many epochs are one call of the engine, as long as their order is the same."""
+        """Whether many epochs are one call of the engine, as long as their order is the same.
+
+        Of a classifier with a penalty only where an epoch is a step: see `_cut_off`.
+        """
+        if self.task.has_classes and self.alpha and self.batch_size < self.n_samples:
+            return False
         return (
             len(self._segments) == 1
             and not (self.task.mixes and self.alpha)
@@ -305,12 +353,15 @@ class Training:
         weight = float(size if self.weights is None else self.weights.sum())
 
         raised: list[BaseException] = []
+        outputs, before = self._new_outputs(self.n_samples), self._squares()
 
         def at_epoch(epoch: int, cost: float, _: float) -> bool:
-            nonlocal stopped
+            nonlocal stopped, before
             optimizer.steps += n_steps
             try:
-                stopped = end(self._loss_of(cost, everything, self.weights))
+                loss = self._cut_off(cost, outputs, everything, self.weights, before, size)
+                before = self._squares()
+                stopped = end(loss)
                 if not stopped and epoch + 1 < n:
                     begin()
             except BaseException as error:
@@ -321,7 +372,8 @@ class Training:
             self.engine.fit(
                 dense_rows(self.X, everything), self.Y, n, size, weights=self.weights,
                 ranges=self.ranges(weight), n_threads=self.n_threads, callback=at_epoch,
-                dropout_seed=self.dropout_seed, **optimizer.numbers(n_steps, self.task.slope, n),
+                outputs=outputs, dropout_seed=self.dropout_seed,
+                **optimizer.numbers(n_steps, self.task.slope, n),
             )  # fmt: skip
         except FloatingPointError as error:
             raise Divergence(str(error)) from None

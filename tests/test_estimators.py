@@ -116,6 +116,20 @@ def test_50_epochs_of_other_options(task, options):
         fit_both(task, weights, **options)
 
 
+@pytest.mark.parametrize("alpha", [0, 0.1])
+@pytest.mark.parametrize("batch_size", [1, 32, 115, 230])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_outputs_that_are_saturated(task, batch_size, alpha, monkeypatch):
+    """scikit-learn cuts probabilities off at 2e-16: a loss is at most 36."""
+    monkeypatch.setitem(globals(), "X", X * 100)
+    for weights in (None, WEIGHTS):
+        expected, _ = fit_both(
+            task, weights, solver="sgd", learning_rate_init=1e-5, alpha=alpha, max_iter=5,
+            activation="relu", batch_size=batch_size, shuffle=batch_size != 115,
+        )  # fmt: skip
+        assert expected.loss_curve_[0] > 5
+
+
 @pytest.mark.parametrize("task", ["multiclass", "several"])
 def test_adaptive_rates_and_the_end(task, capsys):
     """Until the rate is too small; what is printed on the way is equal, too."""
