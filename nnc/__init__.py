@@ -45,6 +45,8 @@ from nnc.tutorial import (  # noqa: E402
 if TYPE_CHECKING:
     from nnc import callbacks, files, initializers, layers, losses, metrics, optimizers, schedules
     from nnc.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TimeLimit
+    from nnc.estimators import MLPClassifier as MLPClassifier
+    from nnc.estimators import MLPRegressor as MLPRegressor
     from nnc.files import FormatError
     from nnc.history import History
     from nnc.layers import BatchNorm, Dense, Dropout, Flatten, LayerNorm, Reshape
@@ -67,6 +69,7 @@ __version__ = "0.1.0"
 # What is imported when it is first asked for, by module.
 _LAZY = {
     "callbacks": ("EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau", "TimeLimit"),
+    "estimators": ("MLPClassifier", "MLPRegressor"),
     "files": ("FormatError",),
     "history": ("History",),
     "initializers": (),
@@ -92,7 +95,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_LAZY["estimators"]})
 
 
 if hasattr(sys.modules.get("threadpoolctl"), "register"):

@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from types import ModuleType
 
 
-def import_optional(module: str, needed_by: str) -> ModuleType:
-    """Import a library; where it is missing the ImportError says which command installs it."""
+def import_optional(module: str, needed_by: str, install: str = "") -> ModuleType:
+    """Import a library; where it is missing the ImportError says which command installs it.
+
+    install: the name to install it by, where that is another one.
+    """
     package = module.partition(".")[0]
     try:
         return importlib.import_module(module)
@@ -16,7 +19,8 @@ def import_optional(module: str, needed_by: str) -> ModuleType:
         if error.name != package:
             raise
         raise ImportError(
-            f"{needed_by} needs {package}, which is not installed: run `pip install {package}`"
+            f"{needed_by} needs {install or package}, which is not installed: run "
+            f"`pip install {install or package}`"
         ) from None
 
 

@@ -116,6 +116,26 @@ print(seconds, *sorted(name for name in new if "cython" not in name))
     assert best < 0.05
 
 
+def test_the_estimators_are_imported_when_asked_for_and_say_what_they_need():
+    code = """
+import sys, nnc
+assert not any(name.startswith("sklearn") for name in sys.modules)
+assert "MLPClassifier" in dir(nnc)
+from nnc import MLPClassifier, MLPRegressor
+assert "sklearn" in sys.modules
+"""
+    run(sys.executable, "-c", code)
+    code = """
+import sys
+sys.modules["sklearn"] = None
+import nnc
+nnc.MLPClassifier
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ImportError: nnc.estimators needs scikit-learn" in result.stderr
+    assert "run `pip install scikit-learn`" in result.stderr
+
+
 def test_import_leaves_the_floating_point_mode_alone():
     code = "import sys, nnc; assert sys.float_info.min / 2 > 0"
     run(sys.executable, "-c", code)
