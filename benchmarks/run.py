@@ -32,7 +32,7 @@ from workloads import Problem, Workload
 HERE = Path(__file__).parent
 FIRST_COSTS = 5  # of a full-batch training, compared with NumPy's
 ROWS_COMPARED = 100  # of an inference
-PAUSE = 0.02  # between turns: threads that wait actively for work go to sleep
+PAUSE = 0.25  # between turns: threads that wait actively for work go to sleep, 0.2 s for some
 
 Record = dict[str, Any]
 
