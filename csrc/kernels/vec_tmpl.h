@@ -181,95 +181,47 @@ static NNC_ALWAYS_INLINE real s_fma(real a, real b, real c)
 /* Elements in 128 bits, which shuffles do not like to leave. */
 #define QUAD (16 / sizeof(real))
 
+/* name(a, b): the lanes `low` of both, plus the lanes `high`. Groups of a come first in the result,
+ * or in each 128 bits of it, then those of b:
+ *   halves     the halves of a vector
+ *   quarters   neighbouring quarters
+ *   fours      in each 128 bits, four lanes to two
+ *   twos       in each 128 bits, neighbouring lanes */
 #define NNC_LANES(...) __VA_ARGS__
-#define NNC_FOLDED(low, high) \
-    (__builtin_shufflevector(a, b, NNC_LANES low) + __builtin_shufflevector(a, b, NNC_LANES high))
+#define NNC_DEFINE_FOLD(name, low, high)                      \
+    static NNC_ALWAYS_INLINE vreal name(vreal a, vreal b)     \
+    {                                                         \
+        return __builtin_shufflevector(a, b, NNC_LANES low) + \
+               __builtin_shufflevector(a, b, NNC_LANES high); \
+    }
 
 #if NNC_VECTOR_BYTES == 64 && !NNC_REAL_IS_DOUBLE
-/* The halves of a, then of b. */
-static NNC_ALWAYS_INLINE vreal v_fold_halves(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
-                      (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
-}
-
-/* Neighbouring quarters of a, then of b. */
-static NNC_ALWAYS_INLINE vreal v_fold_quarters(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27),
-                      (4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31));
-}
-
-/* In each 128 bits: groups of four lanes to two, of a, then of b. */
-static NNC_ALWAYS_INLINE vreal v_fold_fours(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
-                      (2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31));
-}
-
-/* In each 128 bits: neighbouring lanes of a, then of b. */
-static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30),
-                      (1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31));
-}
+NNC_DEFINE_FOLD(v_fold_halves, (0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+                (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+NNC_DEFINE_FOLD(v_fold_quarters, (0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27),
+                (4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31))
+NNC_DEFINE_FOLD(v_fold_fours, (0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+                (2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+NNC_DEFINE_FOLD(v_fold_twos, (0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30),
+                (1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31))
 #elif NNC_VECTOR_BYTES == 64
-static NNC_ALWAYS_INLINE vreal v_fold_halves(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15));
-}
-
-static NNC_ALWAYS_INLINE vreal v_fold_quarters(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 1, 4, 5, 8, 9, 12, 13), (2, 3, 6, 7, 10, 11, 14, 15));
-}
-
-static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15));
-}
+NNC_DEFINE_FOLD(v_fold_halves, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
+NNC_DEFINE_FOLD(v_fold_quarters, (0, 1, 4, 5, 8, 9, 12, 13), (2, 3, 6, 7, 10, 11, 14, 15))
+NNC_DEFINE_FOLD(v_fold_twos, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
 #elif NNC_VECTOR_BYTES == 32 && !NNC_REAL_IS_DOUBLE
-static NNC_ALWAYS_INLINE vreal v_fold_halves(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15));
-}
-
-static NNC_ALWAYS_INLINE vreal v_fold_fours(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15));
-}
-
-static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15));
-}
+NNC_DEFINE_FOLD(v_fold_halves, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
+NNC_DEFINE_FOLD(v_fold_fours, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
+NNC_DEFINE_FOLD(v_fold_twos, (0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15))
 #elif NNC_VECTOR_BYTES == 32
-static NNC_ALWAYS_INLINE vreal v_fold_halves(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 1, 4, 5), (2, 3, 6, 7));
-}
-
-static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 4, 2, 6), (1, 5, 3, 7));
-}
+NNC_DEFINE_FOLD(v_fold_halves, (0, 1, 4, 5), (2, 3, 6, 7))
+NNC_DEFINE_FOLD(v_fold_twos, (0, 4, 2, 6), (1, 5, 3, 7))
 #elif !NNC_REAL_IS_DOUBLE
-static NNC_ALWAYS_INLINE vreal v_fold_fours(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 1, 4, 5), (2, 3, 6, 7));
-}
-
-static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 2, 4, 6), (1, 3, 5, 7));
-}
+NNC_DEFINE_FOLD(v_fold_fours, (0, 1, 4, 5), (2, 3, 6, 7))
+NNC_DEFINE_FOLD(v_fold_twos, (0, 2, 4, 6), (1, 3, 5, 7))
 #else
-static NNC_ALWAYS_INLINE vreal v_fold_twos(vreal a, vreal b)
-{
-    return NNC_FOLDED((0, 2), (1, 3));
-}
+NNC_DEFINE_FOLD(v_fold_twos, (0, 2), (1, 3))
 #endif
-#undef NNC_FOLDED
+#undef NNC_DEFINE_FOLD
 #undef NNC_LANES
 
 /* The folded lanes of each of x (VLEN). */
