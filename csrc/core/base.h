@@ -34,6 +34,13 @@ static inline bool nnc_mul(size_t *out, size_t a, size_t b)
     return !__builtin_mul_overflow(a, b, out) && *out <= (size_t)PTRDIFF_MAX;
 }
 
+/* a * b, or SIZE_MAX where that is absurd. */
+static inline size_t nnc_work(size_t a, size_t b)
+{
+    size_t work;
+    return nnc_mul(&work, a, b) ? work : SIZE_MAX;
+}
+
 static inline bool nnc_add(size_t *out, size_t a, size_t b)
 {
     return !__builtin_add_overflow(a, b, out) && *out <= (size_t)PTRDIFF_MAX;

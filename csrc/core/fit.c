@@ -29,7 +29,8 @@ typedef struct {
     nnc_pacer *pacers;          /* one a thread; that of rank 0 asks */
     nnc_pacer calm;             /* never says stop */
     size_t n_threads;           /* asked for: a team may have fewer */
-    bool fused;                 /* the way back updates the parameters: steps are short */
+    bool direct;                /* gradients move the parameters where they are added up */
+    bool fused;                 /* and that is on the way back: steps are short */
     nnc_descent descent;
     nnc_custom custom;
     nnc_deck *deck; /* or NULL */
@@ -175,7 +176,7 @@ static void add_slices(member *self)
     const size_t share = nnc_ceil_div(nnc_ceil_div(n, plan->lanes), members) * plan->lanes;
     const size_t start = nnc_min(self->rank * share, n), count = nnc_min(share, n - start);
     const void *parts = nnc_at(plan, r->slices.grads, start);
-    if (nnc_descent_is_plain(&r->descent))
+    if (r->direct)
         plan->kernels->descend(nnc_at(plan, self->next, start), nnc_at(plan, self->params, start),
                                parts, plan->n_slices, n, rate_of(self) / divisor_of(self), count);
     else
@@ -224,7 +225,7 @@ static bool step(member *self)
     if (first) nnc_rewind_phase(&r->phases, NNC_WEIGHTS);
     if (first && self->batch.coupled)
         nnc_move_moments(&self->batch, r->fitting->stepper, self->next, self->params);
-    if (!r->fused && !(r->sliced && nnc_descent_is_plain(&r->descent)))
+    if (!r->direct)
         nnc_descent_step(&r->descent, self->team, self->rank, self->next, self->params, r->grads);
     if (first) {
         r->penalty += nnc_descent_penalty(&r->descent);
@@ -329,7 +330,7 @@ static bool is_tiny(const run *r)
     const nnc_fitting *f = r->fitting;
     return r->sliced && !r->from->long_way && nnc_is_tiny(&r->slices.network) &&
            f->batch >= f->data.m && !f->shuffle && !f->rates && !f->outputs && !f->data.weights &&
-           f->data.smoothing == 0 && nnc_descent_is_plain(&r->descent);
+           f->data.smoothing == 0 && r->direct;
 }
 
 /* The epochs of a tiny network, up to some that diverge or that the monitor wants no more:
@@ -400,10 +401,11 @@ static void lay_out(run *r, nnc_arena *arena)
     r->batch.seed = f->seed;
     r->batch.step = f->stepper->steps;
     nnc_descent_lay_out(&r->descent, arena, f->dtype, n_params, f->stepper);
-    r->fused = !r->sliced && !r->batch.wide && nnc_descent_is_plain(&r->descent);
+    r->direct = (r->sliced || !r->batch.wide) && nnc_descent_is_plain(&r->descent);
+    r->fused = r->direct && !r->sliced;
     for (int i = 0; i < 3; i++) r->blocks[i] = nnc_arena_piece(arena, block_of(f->net), item, 1);
     r->params = r->blocks[0];
-    r->grads = r->fused ? NULL : nnc_arena_piece(arena, n_params, item, 1);
+    r->grads = r->direct ? NULL : nnc_arena_piece(arena, n_params, item, 1);
     r->scratch = nnc_arena_piece(arena, r->n_threads, sizeof *r->scratch, 1);
     r->pacers = nnc_arena_piece(arena, r->n_threads, sizeof *r->pacers, 1);
     r->descent.pacer = r->pacers;

@@ -4,6 +4,8 @@
  * a time, samples as rows, and goes on from there in the same way. */
 #include "core/load.h"
 
+#include "core/base.h"
+
 /* Features that are converted at a time. */
 enum { BLOCK = 64 };
 
@@ -41,26 +43,28 @@ static void convert(nnc_dtype dtype, void *to, const void *x, nnc_element type, 
 #undef CONVERT
 }
 
-void nnc_load_x(const nnc_kernels *kernels, nnc_dtype dtype, void *x, const nnc_data *data,
-                const size_t *index, size_t n_in, size_t cols, size_t ld)
+static void load_x(const nnc_load_place *to, const nnc_data *data, const size_t *index, size_t cols)
 {
+    const nnc_dtype dtype = to->dtype;
     const nnc_element own = dtype == NNC_F32 ? NNC_ELEMENT_F32 : NNC_ELEMENT_F64;
     const nnc_element type = data->x_type == NNC_ELEMENT_REAL ? own : data->x_type;
     if (type == own && data->x_scale == 0) {
-        kernels->gather(x, data->x, index, n_in, cols, data->x_feature, data->x_sample, ld);
+        to->kernels->gather(to->x, data->x, index, to->n_in, cols, data->x_feature, data->x_sample,
+                            to->ld);
         return;
     }
     const size_t item = nnc_dtype_size(dtype);
     double rows[NNC_PANEL * BLOCK]; /* of either dtype */
     size_t places[NNC_PANEL];
     for (size_t j = 0; j < cols; j++) places[j] = j;
-    for (size_t start = 0; start < n_in; start += BLOCK) {
-        size_t features = nnc_min(n_in - start, BLOCK);
+    for (size_t start = 0; start < to->n_in; start += BLOCK) {
+        size_t features = nnc_min(to->n_in - start, BLOCK);
         for (size_t j = 0; j < cols; j++)
             convert(dtype, (char *)rows + j * BLOCK * item, data->x, type,
                     (ptrdiff_t)index[j] * data->x_sample + (ptrdiff_t)start * data->x_feature,
                     data->x_feature, data->x_scale, features);
-        kernels->gather((char *)x + start * ld * item, rows, places, features, cols, 1, BLOCK, ld);
+        to->kernels->gather((char *)to->x + start * to->ld * item, rows, places, features, cols, 1,
+                            BLOCK, to->ld);
     }
 }
 
@@ -77,16 +81,19 @@ static double get(nnc_dtype dtype, const void *y, size_t i)
     return dtype == NNC_F32 ? (double)((const float *)y)[i] : ((const double *)y)[i];
 }
 
-void nnc_load_y(const nnc_kernels *kernels, nnc_dtype dtype, void *y, const nnc_data *data,
-                nnc_loss loss, const size_t *index, size_t n_out, size_t cols, size_t ld)
+static void load_y(const nnc_load_place *to, const nnc_data *data, const size_t *index, size_t cols)
 {
-    const double smoothing = loss == NNC_LOSS_HINGE ? 0 : data->smoothing;
+    const nnc_kernels *kernels = to->kernels;
+    const nnc_dtype dtype = to->dtype;
+    const size_t n_out = to->n_out, ld = to->ld;
+    void *y = to->y;
+    const double smoothing = to->loss == NNC_LOSS_HINGE ? 0 : data->smoothing;
     if (!data->classes)
         kernels->gather(y, data->y, index, n_out, cols, data->y_feature, data->y_sample, ld);
     if (!data->classes && smoothing == 0) return;
 
     const double keep = 1 - smoothing;
-    const double level = smoothing * (loss == NNC_LOSS_CCE ? 1 / (double)n_out : 0.5);
+    const double level = smoothing * (to->loss == NNC_LOSS_CCE ? 1 / (double)n_out : 0.5);
     if (!data->classes) {
         for (size_t i = 0; i < n_out; i++)
             for (size_t j = i * ld; j < i * ld + cols; j++)
@@ -102,12 +109,20 @@ void nnc_load_y(const nnc_kernels *kernels, nnc_dtype dtype, void *y, const nnc_
     }
 }
 
-void nnc_load_weights(nnc_dtype dtype, void *to, double *sum, const double *weights,
-                      const size_t *index, size_t n)
+double nnc_load_samples(const nnc_load_place *to, const nnc_data *data, const size_t *order,
+                        size_t start, size_t n, size_t cols)
 {
-    *sum = 0;
-    for (size_t j = 0; j < n; j++) {
-        set(dtype, to, j, weights[index[j]]);
-        *sum += get(dtype, to, j);
+    size_t index[NNC_PANEL];
+    double sum = 0;
+    for (size_t j = 0; j < cols; j++) {
+        size_t place = start + nnc_min(j, n - 1);
+        index[j] = order ? order[place] : place;
     }
+    load_x(to, data, index, cols);
+    if (data->y || data->classes) load_y(to, data, index, cols);
+    for (size_t j = 0; data->weights && j < n; j++) {
+        set(to->dtype, to->weights, j, data->weights[index[j]]);
+        sum += get(to->dtype, to->weights, j);
+    }
+    return sum;
 }

@@ -3,30 +3,22 @@
 #ifndef NNC_CORE_LOAD_H
 #define NNC_CORE_LOAD_H
 
-#include "core/base.h"
 #include "kernels/kernels.h"
 #include "nnc.h"
 
-/* x (n_in, cols; ld) and y (n_out, cols; ld): the samples index (cols) of data. cols is a whole
- * number of logical vectors, and at most NNC_PANEL. */
-void nnc_load_x(const nnc_kernels *kernels, nnc_dtype dtype, void *x, const nnc_data *data,
-                const size_t *index, size_t n_in, size_t cols, size_t ld);
-void nnc_load_y(const nnc_kernels *kernels, nnc_dtype dtype, void *y, const nnc_data *data,
-                nnc_loss loss, const size_t *index, size_t n_out, size_t cols, size_t ld);
+/* Where samples go: x (n_in, cols; ld), y (n_out, cols; ld), weights (cols). */
+typedef struct {
+    const nnc_kernels *kernels;
+    nnc_dtype dtype;
+    nnc_loss loss;
+    size_t n_in, n_out, ld;
+    void *x, *y, *weights;
+} nnc_load_place;
 
-/* index (cols) = the places in data of n samples from `start` on, by their order or, where that is
- * NULL, as they are; the last one fills up. */
-static inline void nnc_find_samples(size_t *index, const size_t *order, size_t start, size_t n,
-                                    size_t cols)
-{
-    for (size_t j = 0; j < cols; j++) {
-        size_t place = start + nnc_min(j, n - 1);
-        index[j] = order ? order[place] : place;
-    }
-}
-
-/* to (n) = the weights of the samples index (n), and their sum. */
-void nnc_load_weights(nnc_dtype dtype, void *to, double *sum, const double *weights,
-                      const size_t *index, size_t n);
+/* n samples of data, which are order[start …], or start … where order is NULL; the last one fills
+ * up to cols, a whole number of logical vectors and at most NNC_PANEL. y and weights get what data
+ * has of them. Returns the sum of the weights, as the dtype has them. */
+double nnc_load_samples(const nnc_load_place *to, const nnc_data *data, const size_t *order,
+                        size_t start, size_t n, size_t cols);
 
 #endif

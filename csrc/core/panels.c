@@ -77,14 +77,14 @@ void nnc_batch_lay_out(nnc_batch *batch, nnc_arena *arena, const nnc_net *net, n
                        size_t samples, size_t n_threads)
 {
     bool allocated = arena->block != NULL;
-    size_t item = nnc_dtype_size(dtype), n_layers = net->n_layers, widest = 0, work;
+    size_t item = nnc_dtype_size(dtype), n_layers = net->n_layers, widest = 0;
     nnc_batch b = {.net = net,
                    .kernels = nnc_kernels_for(dtype),
                    .dtype = dtype,
                    .item = item,
                    .lanes = NNC_LINE / item,
                    .capacity = nnc_ceil_div(samples, NNC_PANEL)};
-    b.wide = !nnc_mul(&work, net->n_params, samples) || work >= NNC_WIDE_WORK;
+    b.wide = nnc_work(net->n_params, samples) >= NNC_WIDE_WORK;
     plan_layers(&b, arena, n_threads);
     while (net->layers[b.lowest].kind == NNC_DROPOUT) b.lowest++;
     for (size_t l = 0; l <= n_layers; l++) widest = nnc_max(widest, width(net, l));
@@ -179,17 +179,19 @@ void nnc_load_panel(nnc_batch *batch, size_t p, const nnc_data *data, const size
                     size_t start)
 {
     const nnc_batch *b = batch;
-    size_t index[NNC_PANEL], n = samples_in(b, p), cols = columns_in(b, p);
-    size_t n_in = width(b->net, 0), n_out = width(b->net, b->net->n_layers);
-    nnc_find_samples(index, order, start + p * NNC_PANEL, n, cols);
-    nnc_load_x(b->kernels, b->dtype, panel(b, b->a[0], n_in, p), data, index, n_in, cols,
-               NNC_PANEL);
-    if (data->y || data->classes)
-        nnc_load_y(b->kernels, b->dtype, panel(b, b->y, n_out, p), data, b->loss, index, n_out,
-                   cols, NNC_PANEL);
-    if (data->weights)
-        nnc_load_weights(b->dtype, at(b, b->weights, p * NNC_PANEL), &b->sums[p], data->weights,
-                         index, n);
+    const size_t n_in = width(b->net, 0), n_out = width(b->net, b->net->n_layers);
+    nnc_load_place to = {.kernels = b->kernels,
+                         .dtype = b->dtype,
+                         .loss = b->loss,
+                         .n_in = n_in,
+                         .n_out = n_out,
+                         .ld = NNC_PANEL,
+                         .x = panel(b, b->a[0], n_in, p),
+                         .y = panel(b, b->y, n_out, p),
+                         .weights = at(b, b->weights, p * NNC_PANEL)};
+    double sum = nnc_load_samples(&to, data, order, start + p * NNC_PANEL, samples_in(b, p),
+                                  columns_in(b, p));
+    if (data->weights) b->sums[p] = sum;
 }
 
 void nnc_store_panel(const nnc_batch *batch, size_t p, void *y)

@@ -154,9 +154,7 @@ static nnc_status run_on(run *r, nnc_arena *arena, size_t n_threads, const nnc_m
 /* Of n_threads, how many pay. */
 static size_t threads_for(const nnc_predictor *predictor, size_t m, size_t n_threads)
 {
-    size_t work;
-    if (!nnc_mul(&work, predictor->net->n_params, m)) work = SIZE_MAX;
-    if (work < PARALLEL_WORK) return 1;
+    if (nnc_work(predictor->net->n_params, m) < PARALLEL_WORK) return 1;
     n_threads = nnc_min(n_threads, NNC_MAX_THREADS);
     return nnc_max(nnc_min(n_threads, nnc_ceil_div(m, BLOCK)), 1);
 }

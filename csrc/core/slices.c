@@ -11,8 +11,7 @@ enum { PARALLEL_WORK = 1 << 18 };
 enum { PAYS = 12 };
 
 /* Logical vectors in a block, at most. */
-enum { BLOCK_VECTORS = NNC_LANES_BYTES / 64 };
-_Static_assert(NNC_LINE == 64, "a logical vector");
+enum { BLOCK_VECTORS = NNC_LANES_BYTES / NNC_LINE };
 
 nnc_status nnc_plan_slices(nnc_network_plan *network, nnc_dtype dtype, size_t samples)
 {
@@ -25,12 +24,6 @@ nnc_status nnc_plan_slices(nnc_network_plan *network, nnc_dtype dtype, size_t sa
     return NNC_OK;
 }
 
-static size_t work_of(const nnc_network_plan *network)
-{
-    size_t work;
-    return nnc_mul(&work, network->net->n_params, network->plan.m) ? work : SIZE_MAX;
-}
-
 bool nnc_goes_by_slices(const nnc_network_plan *network)
 {
     const nnc_plan *plan = &network->plan;
@@ -39,12 +32,13 @@ bool nnc_goes_by_slices(const nnc_network_plan *network)
         if (net->layers[l].kind != NNC_DENSE || net->layers[l].n_in >= NNC_FEW_INPUTS) return false;
     if (nnc_is_tiny(network)) return true;
     if (plan->m == 0 || plan->m / PAYS < net->n_params / plan->m) return false;
-    return plan->n_slices > 1 || work_of(network) < NNC_WIDE_WORK; /* wide: worth threads */
+    return plan->n_slices > 1 ||
+           nnc_work(net->n_params, plan->m) < NNC_WIDE_WORK; /* wide: worth threads */
 }
 
 size_t nnc_slice_threads(const nnc_network_plan *network, size_t n_threads)
 {
-    if (work_of(network) < PARALLEL_WORK) return 1;
+    if (nnc_work(network->net->n_params, network->plan.m) < PARALLEL_WORK) return 1;
     return nnc_max(nnc_min(n_threads, network->plan.n_slices), 1);
 }
 
@@ -111,44 +105,37 @@ static nnc_split blocks_of(const nnc_plan *plan, nnc_slice slice)
     return nnc_split_evenly(slice.cols / plan->lanes, plan->ld / plan->lanes);
 }
 
-/* The block's part of x, y and weights; returns the sum of its weights. */
-static double load_block(const nnc_network_plan *network, void *x, void *y, void *weights,
-                         nnc_slice block, const nnc_slice_place *place, const nnc_data *data)
-{
-    const nnc_plan *plan = &network->plan;
-    const nnc_net *net = network->net;
-    const size_t n_in = net->layers[0].n_in, n_out = net->layers[net->n_layers - 1].n_out;
-    double sum = 0;
-    for (size_t col = 0; col < block.cols; col += NNC_PANEL) {
-        const size_t cols = nnc_min(block.cols - col, NNC_PANEL), n = nnc_min(block.n - col, cols);
-        size_t index[NNC_PANEL];
-        double part;
-        nnc_find_samples(index, place->order, place->start + block.start + col, n, cols);
-        nnc_load_x(plan->kernels, plan->dtype, nnc_at(plan, x, col), data, index, n_in, cols,
-                   plan->ld);
-        nnc_load_y(plan->kernels, plan->dtype, nnc_at(plan, y, col), data, network->loss, index,
-                   n_out, cols, plan->ld);
-        if (!data->weights) continue;
-        nnc_load_weights(plan->dtype, nnc_at(plan, weights, col), &part, data->weights, index, n);
-        sum += part;
-    }
-    return sum;
-}
-
 void nnc_load_slice(nnc_slices *slices, const nnc_slice_place *place, const nnc_data *data)
 {
     const nnc_network_plan *network = place->network;
+    const nnc_plan *plan = &network->plan;
     const nnc_net *net = network->net;
-    const size_t s = place->index, n_out = net->layers[net->n_layers - 1].n_out;
-    const nnc_slice slice = network->plan.slices[s];
-    nnc_split split = blocks_of(&network->plan, slice);
+    const size_t s = place->index;
+    nnc_load_place first = {.kernels = plan->kernels,
+                            .dtype = plan->dtype,
+                            .loss = network->loss,
+                            .n_in = net->layers[0].n_in,
+                            .n_out = net->layers[net->n_layers - 1].n_out,
+                            .ld = plan->ld};
+    nnc_split split = blocks_of(plan, plan->slices[s]);
     nnc_slice block;
     slices->sums[s] = 0;
-    for (size_t k = 0; next_block(&network->plan, slice, &split, &block); k++)
-        slices->sums[s] +=
-            load_block(network, block_of(network, slices->xs, s, k, net->layers[0].n_in + 1),
-                       block_of(network, slices->ys, s, k, n_out),
-                       block_of(network, slices->weights, s, k, 1), block, place, data);
+    for (size_t k = 0; next_block(plan, plan->slices[s], &split, &block); k++) {
+        first.x = block_of(network, slices->xs, s, k, first.n_in + 1);
+        first.y = block_of(network, slices->ys, s, k, first.n_out);
+        first.weights = block_of(network, slices->weights, s, k, 1);
+        double sum = 0; /* of weights */
+        for (size_t col = 0; col < block.cols; col += NNC_PANEL) {
+            const size_t cols = nnc_min(block.cols - col, NNC_PANEL);
+            nnc_load_place to = first;
+            to.x = nnc_at(plan, to.x, col);
+            to.y = nnc_at(plan, to.y, col);
+            to.weights = nnc_at(plan, to.weights, col);
+            sum += nnc_load_samples(&to, data, place->order, place->start + block.start + col,
+                                    nnc_min(block.n - col, cols), cols);
+        }
+        slices->sums[s] += sum;
+    }
 }
 
 bool nnc_run_slice(nnc_slices *slices, const nnc_slice_place *place, nnc_workspace *work,
