@@ -10,8 +10,8 @@ the spread of scikit-learn's over the seeds, one a repetition.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
-import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -62,29 +62,20 @@ def compare(
     X, X_test, y, y_test = data
     kind = "MLPClassifier" if classes else "MLPRegressor"
     makers = {"theirs": getattr(neural_network, kind), "nnc": getattr(nnc, kind)}
+    options = {"solver": solver, "max_iter": epochs, "tol": 0, "n_iter_no_change": np.inf}
+    ours_alone = {"theirs": {}, "nnc": {"n_threads": threads}}
     times: dict[tuple[str, str], list[float]] = {}
     scores: dict[str, list[float]] = {"theirs": [], "nnc": []}
-    for seed in range(-1, repeats):  # the first one warms up
+    for make in makers.values():  # warm up
+        make(**options).fit(X, y).predict(X)
+    for seed in range(repeats):
         for name, make in makers.items():
-            model = make(
-                solver=solver,
-                max_iter=epochs,
-                tol=0,
-                n_iter_no_change=np.inf,
-                random_state=seed % 99,
-            )
-            if name == "nnc":
-                model.set_params(n_threads=threads)
-            for what, work in (
-                ("fit", lambda m=model: m.fit(X, y)),
-                ("predict", lambda m=model: m.predict(X)),
-            ):
-                start = time.perf_counter()
-                work()
-                if seed >= 0:
-                    times.setdefault((name, what), []).append(time.perf_counter() - start)
-            if seed >= 0:
-                scores[name].append(model.score(X_test, y_test))
+            model = make(random_state=seed, **options, **ours_alone[name])
+            fit = machine.seconds(functools.partial(model.fit, X, y))
+            predict = machine.seconds(functools.partial(model.predict, X))
+            times.setdefault((name, "fit"), []).append(fit)
+            times.setdefault((name, "predict"), []).append(predict)
+            scores[name].append(model.score(X_test, y_test))
     cells = []
     for what in ("fit", "predict"):
         ours, theirs = (statistics.median(times[name, what]) * 1e3 for name in ("nnc", "theirs"))

@@ -107,6 +107,16 @@ def constants(task: Task, Y: Array) -> Array | None:
     return result
 
 
+def loss_of_cost(
+    task: Task, cost: float, extra: Array | None, rows: Any, weights: Array | None
+) -> float:
+    """Return scikit-learn's loss of some rows from the engine's; extra: their `constants`."""
+    loss = cost * task.factor
+    if extra is not None:
+        loss += float(np.average(extra[rows], weights=weights))
+    return loss
+
+
 # --------------------------------------------------------------------------------- networks
 
 
@@ -202,14 +212,11 @@ def evaluate(
         rows = slice(i, i + step)
         part = None if weights is None else weights[rows]
         size = float(len(Y[rows]) if part is None else part.sum())
-        loss, _ = engine.evaluate(
+        cost, _ = engine.evaluate(
             dense_rows(X, rows), Y[rows], weights=part, outputs=outputs[rows], n_threads=n_threads
         )
         if size == 0:
             continue
-        loss *= task.factor
-        if extra is not None:
-            loss += float(np.average(extra[rows], weights=part))
-        total += loss * size
+        total += loss_of_cost(task, cost, extra, rows, part) * size
         whole += size
     return total / whole if whole else math.nan, outputs

@@ -26,6 +26,7 @@ from nnc._sk_engine import (
     constants,
     dense_rows,
     least_probability,
+    loss_of_cost,
     loss_of_outputs,
     rows_at_a_time,
     views,
@@ -301,10 +302,7 @@ class Training:
 
     def _loss_of(self, cost: float, rows: Any, weights: Array | None) -> float:
         """Return scikit-learn's loss of some rows from the engine's."""
-        loss = cost * self.task.factor
-        if self.extra is not None:
-            loss += float(np.average(self.extra[rows], weights=weights))
-        return loss
+        return loss_of_cost(self.task, cost, self.extra, rows, weights)
 
     def epoch(self, optimizer: Optimizer, order: Array | None) -> float:
         """Train for an epoch, and return the mean loss of its batches, each before its step."""

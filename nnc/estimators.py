@@ -208,40 +208,6 @@ class MLPClassifier(BaseClassifier):
         self.dtype = dtype
         self.n_threads = n_threads
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> Self:
-        """Train on X and y.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples. Sparse ones become dense some at a time, for 'lbfgs' all at once.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Classes; or a matrix of 0 and 1, for several labels a sample.
-        sample_weight : array-like of shape (n_samples,), optional
-            At least 0.
-        X_val, y_val : optional
-            Samples to watch. The attributes tell loss and score of them; with `early_stopping`
-            they decide when to end, and no samples are set aside.
-        sample_weight_val : array-like, optional
-            Their weights.
-
-        Returns
-        -------
-        self
-            Fitted.
-        """
-        return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
-
     @available_if(lambda self: self._is_stochastic())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
@@ -467,40 +433,6 @@ class MLPRegressor(BaseRegressor):
         self.max_time = max_time
         self.dtype = dtype
         self.n_threads = n_threads
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> Self:
-        """Train on X and y.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples. Sparse ones become dense some at a time, for 'lbfgs' all at once.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers.
-        sample_weight : array-like of shape (n_samples,), optional
-            At least 0.
-        X_val, y_val : optional
-            Samples to watch. The attributes tell loss and score of them; with `early_stopping`
-            they decide when to end, and no samples are set aside.
-        sample_weight_val : array-like, optional
-            Their weights.
-
-        Returns
-        -------
-        self
-            Fitted.
-        """
-        return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda self: self._is_stochastic())
     @_fit_context(prefer_skip_nested_validation=True)
