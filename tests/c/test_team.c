@@ -27,6 +27,14 @@ enum { TSAN = 1 };
 enum { TSAN = 0 };
 #endif
 
+/* ASan's allocator does not know of forks: a lock of it that another thread holds then is locked in
+ * the child for ever. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { ASAN = 1 };
+#else
+enum { ASAN = 0 };
+#endif
+
 __attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
@@ -353,6 +361,7 @@ static int status_of_child(void (*body)(void))
     pid_t child = fork();
     if (child == 0) {
         alarm(20);
+        test_now.failures = 0;
         body();
         exit(test_now.failures > 0);
     }
@@ -421,6 +430,10 @@ TEST(a_grandchild_too)
 
 TEST(forks_while_another_thread_calls)
 {
+    if (ASAN) {
+        printf("no forks beside other threads' work: ASan\n");
+        return;
+    }
     pthread_t thread = start_holding();
     for (int i = 0; i < 10; i++) CHECK(status_of_child(use_threads) == 0);
     atomic_store(&let_go, true);
