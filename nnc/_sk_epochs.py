@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,10 @@ class Epochs:
         By time.monotonic(), of `max_time`.
     watchers : CallbackList or None
         nnc's callbacks.
+    order : ndarray
+        Of the samples.
+    moves, draws : bool
+        Whether each epoch has an order of its own, and whether it is drawn.
     diverged : bool
         Whether the loss or the parameters are no longer finite.
     """
@@ -104,28 +109,39 @@ class Epochs:
     tasks: Tasks | None
     watchers: CallbackList | None
     order: Array = field(init=False)
+    moves: bool = field(init=False)
+    draws: bool = field(init=False)
     diverged: bool = False
+
+    def __post_init__(self) -> None:
+        """Look at what no epoch changes."""
+        model, n = self.model, self.training.n_samples
+        unbroken = model._unbroken
+        if unbroken.order is None or len(unbroken.order) != n:
+            unbroken.order = np.arange(n)
+        self.order = unbroken.order
+        # in a batch of all samples their order changes nothing but the rounding
+        self.moves = bool(model.shuffle and self.training.batch_size < n)
+        # it is drawn all the same where the stream is the caller's
+        self.draws = self.moves or bool(
+            model.shuffle and not isinstance(model.random_state, Integral)
+        )
 
     def run(self) -> None:
         """Train until something ends it."""
-        unbroken, self.model.n_iter_ = self.model._unbroken, 0
-        if unbroken.order is None or len(unbroken.order) != self.training.n_samples:
-            unbroken.order = np.arange(self.training.n_samples)
-        self.order = unbroken.order
-        # in a batch of all samples their order changes nothing but the rounding
-        moves = self.model.shuffle and self.training.batch_size < self.training.n_samples
-        at_once = not moves and not self.incremental and self.training.is_one_call
+        self.model.n_iter_ = 0
+        at_once = not self.moves and not self.incremental and self.training.is_one_call
         at_once = at_once and self.optimizer.keeps_its_rate
         if self.watchers is not None:
             self.watchers.on_train_begin()
         try:
-            self._run(at_once, moves)
+            self._run(at_once)
         finally:
-            unbroken.saturated = self.training.saturated
+            self.model._unbroken.saturated = self.training.saturated
             if self.watchers is not None:
                 self.watchers.on_train_end()
 
-    def _run(self, at_once: bool, moves: bool) -> None:
+    def _run(self, at_once: bool) -> None:
         stopped = False
         while not stopped:
             self.begin()
@@ -134,7 +150,7 @@ class Epochs:
                     n = min(AT_ONCE, self.model.max_iter - self.model.n_iter_)
                     stopped = self.training.epochs(self.optimizer, n, self.end, self.begin)
                 elif not self.diverged:
-                    order = self.order if moves else None
+                    order = self.order if self.moves else None
                     stopped = self.end(self.training.epoch(self.optimizer, order))
                 else:
                     stopped = self.end(np.nan)
@@ -148,7 +164,7 @@ class Epochs:
             self.tasks.begin("epoch")
         if self.watchers is not None:
             self.watchers.on_epoch_begin(self.model.n_iter_)
-        if self.model.shuffle:
+        if self.draws:
             self.model._random_state.shuffle(self.order)
 
     def end(self, loss: float) -> bool:

@@ -46,7 +46,13 @@ class BaseClassifier(ClassifierMixin, BaseMLP):
         return X, y
 
     def _encode_classes(self, y: Any) -> Array:
-        encoded: Array = np.asarray(self._label_binarizer.transform(y)).astype(bool)
+        """Return what LabelBinarizer does, which would check checked labels once more."""
+        encoded: Array
+        if y.ndim == 1:
+            places = np.searchsorted(self.classes_, y).reshape(-1, 1)
+            encoded = places == (np.arange(len(self.classes_)) if len(self.classes_) > 2 else 1)
+        else:
+            encoded = np.asarray(self._label_binarizer.transform(y)).astype(bool)
         return encoded
 
     def _read_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:

@@ -84,6 +84,7 @@ class Training:
         self.n_samples = len(self.Y)
         starts, n_in, n_out = places(self.engine), self.units[:-1], self.units[1:]
         self._coefs = [(w, i * o) for (w, _), i, o in zip(starts, n_in, n_out, strict=True)]
+        self._matrices = [self.engine.params[w : w + n] for w, n in self._coefs]
         self._intercepts = [(b, o) for (_, b), o in zip(starts, n_out, strict=True)]
         several = rows_at_a_time(self.units[0], self.batch_size)
         self._segments = list(self._cut(self.batch_size if self.weights is not None else several))
@@ -143,8 +144,7 @@ class Training:
         """Return the sum of the squares of the coefficients, of classifiers."""
         if not (self.task.cuts_off and self.alpha):
             return 0.0
-        block = self.engine.params
-        return sum(float(np.vdot(block[i : i + n], block[i : i + n])) for i, n in self._coefs)
+        return float(sum(np.vdot(W, W) for W in self._matrices))
 
     def _cut_off(
         self,
