@@ -51,7 +51,8 @@ class MLPClassifier(BaseClassifier):
     learning_rate : {'constant', 'invscaling', 'adaptive'} or callable, default='constant'
         What becomes of the rate of 'sgd'. 'invscaling' divides it by the number of samples seen,
         to the power of `power_t`; 'adaptive' by 5 where nothing improves. Or the rates of any
-        solver but 'lbfgs': a schedule such as ``nnc.Cosine(0.01)``, or a function of the epoch.
+        solver but 'lbfgs': one of `nnc.schedules`, such as ``Cosine(0.01)``, or any function of the
+        epoch.
     learning_rate_init : float, default=0.001
         The rate of the first step.
     power_t : float, default=0.5
@@ -88,8 +89,8 @@ class MLPClassifier(BaseClassifier):
     max_fun : int, default=15000
         Evaluations of the loss by 'lbfgs', at most.
     loss : 'log_loss' or nnc.losses.Loss, default='log_loss'
-        Or ``nnc.CategoricalCrossEntropy(label_smoothing=0.1)`` of several classes;
-        ``nnc.BinaryCrossEntropy(0.1)`` or ``nnc.BinaryFocal(2.0)`` of two, or of several labels.
+        Or one of `nnc.losses`: ``CategoricalCrossEntropy(label_smoothing=0.1)`` of several classes,
+        ``BinaryCrossEntropy(0.1)`` or ``BinaryFocal(2.0)`` of two, or of several labels.
     class_weight : dict or 'balanced', optional
         What samples of each class weigh; 'balanced' gives all classes the same sum.
     scoring : str or callable, optional
@@ -292,7 +293,7 @@ class MLPRegressor(BaseRegressor):
     loss : str or nnc.losses.Loss, default='squared_error'
         Half the squared error; with 'poisson' half the Poisson deviance of a mean that is the
         exponential of the last layer, y is at least 0 then. Besides, 'absolute_error', 'huber',
-        'quantile' (the median), or one with options, as ``nnc.Quantile(0.9)``.
+        'quantile' (the median), or one with options, as ``nnc.losses.Quantile(0.9)``.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         The units of each hidden layer; none at all with ().
     activation : str or list of str, default='relu'
@@ -310,7 +311,8 @@ class MLPRegressor(BaseRegressor):
     learning_rate : {'constant', 'invscaling', 'adaptive'} or callable, default='constant'
         What becomes of the rate of 'sgd'. 'invscaling' divides it by the number of samples seen,
         to the power of `power_t`; 'adaptive' by 5 where nothing improves. Or the rates of any
-        solver but 'lbfgs': a schedule such as ``nnc.Cosine(0.01)``, or a function of the epoch.
+        solver but 'lbfgs': one of `nnc.schedules`, such as ``Cosine(0.01)``, or any function of the
+        epoch.
     learning_rate_init : float, default=0.001
         The rate of the first step.
     power_t : float, default=0.5

@@ -60,6 +60,18 @@ def test_two_fits_are_one(kind, name):
     assert (parts.n_iter_, parts.t_) == (7, whole.t_)
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd", RMSprop(0.01)], ids=str)
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_partial_fits_without_shuffling_are_one_fit(kind, solver):
+    options = OPTIONS | {"solver": solver, "shuffle": False}
+    y = CLASSES if kind is MLPClassifier else NUMBERS
+    whole, parts = kind(max_iter=6, **options).fit(X, y), kind(**options)
+    for _ in range(6):
+        parts.partial_fit(X, y, **({"classes": list("abc")} if kind is MLPClassifier else {}))
+    assert same_model(parts, whole)
+    np.testing.assert_allclose(parts.loss_curve_, whole.loss_curve_, rtol=1e-14)
+
+
 def test_plain_warm_starts_are_those_of_scikit_learn():
     right, ours = (
         library.MLPClassifier(max_iter=5, warm_start=True, **OPTIONS).fit(X, CLASSES)
