@@ -181,9 +181,7 @@ class Epochs:
         if self.watched is not None:
             self._look(self.watched)
         self._count_improvement()
-        if self.tasks is not None:
-            shown = None if self.diverged else lambda: model._shown(self.training)
-            self.tasks.end(shown)
+        asked = self._tell()
         if self.diverged and not model.early_stopping:
             return True  # nothing brings it back, and the fit raises
         self.optimizer.end_epoch(model.t_, engine)
@@ -191,13 +189,17 @@ class Epochs:
             if not self._goes_on():
                 return True
             model._no_improvement_count = 0
-        return self._is_asked_to_stop() or self.incremental or self._is_over()
+        return asked or self.incremental or self._is_over()
 
-    def _is_asked_to_stop(self) -> bool:
-        """Tell nnc's callbacks, and return whether one of any kind wants to stop."""
-        stopped = self.tasks is not None and self.tasks.stopped
+    def _tell(self) -> bool:
+        """Tell callbacks of both kinds, and return whether one wants to stop."""
+        model, stopped = self.model, False
+        if self.tasks is not None:
+            shown = None if self.diverged else lambda: model._shown(self.training)
+            self.tasks.end(shown)
+            stopped = self.tasks.stopped
         if self.watchers is not None:
-            stopped |= self.watchers.on_epoch_end(self.model.n_iter_ - 1, logs_of(self.model))
+            stopped |= self.watchers.on_epoch_end(model.n_iter_ - 1, logs_of(model))
         return stopped
 
     def _goes_on(self) -> bool:

@@ -232,6 +232,13 @@ def test_functions_see_each_epoch_and_stop():
     assert [logs["val_accuracy"] for _, logs in seen] == model.validation_scores_
 
 
+def test_functions_see_the_epoch_that_ends_the_training():
+    seen = []
+    model = MLPRegressor(tol=100, n_iter_no_change=3, **OPTIONS)
+    model.set_params(callbacks=lambda epoch, logs: seen.append(epoch)).fit(X, NUMBERS)
+    assert seen == list(range(model.n_iter_))
+
+
 @pytest.mark.parametrize("batch_size", [40, 150])
 def test_callbacks_change_nothing(batch_size):
     options = OPTIONS | {"batch_size": batch_size, "max_iter": 6}

@@ -6,6 +6,7 @@ plain NumPy, and whose losses and gradients by those of SciPy and formulas.
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, xlogy
 from sklearn import neural_network as theirs
 from sklearn.neural_network import _multilayer_perceptron as inside
@@ -290,6 +291,22 @@ def test_losses_and_their_steps(loss, y, formula):
                 array[place] = kept
             slope = (moved[0] - moved[1]) / (2 * h)
             assert (array[place] - after[place]) / rate == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+def test_lbfgs_finds_the_least_loss():
+    """Of a linear model, whose loss is convex, as SciPy does from the formula."""
+    loss, k = losses.CategoricalCrossEntropy(0.1), 3
+    options = {"solver": "lbfgs", "hidden_layer_sizes": (), "alpha": 0.1, "tol": 1e-9}
+    model = MLPClassifier(loss=loss, max_iter=1000, **options).fit(X, CLASSES)
+    Y = smooth((CLASSES[:, None] == model.classes_).astype(float), 0.1)
+
+    def cost(flat):
+        W, b = flat[: 4 * k].reshape(4, k), flat[4 * k :]
+        penalty = 0.05 * (W**2).sum() / len(X)
+        return -(Y * log_softmax(X @ W + b, axis=1)).sum(axis=1).mean() + penalty
+
+    least = minimize(cost, np.zeros(5 * k), options={"gtol": 1e-7}).fun
+    assert model.loss_ == pytest.approx(least, rel=1e-9)
 
 
 def test_poisson_of_nnc_predicts_means():
