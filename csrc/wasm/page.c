@@ -171,8 +171,9 @@ int network_train(network *self, const double *x, const double *y, size_t m, siz
         status = nnc_fit(&fitting, self->params, &results[0], &results[1], &done);
         self->epochs += done;
     }
-    if (status == NNC_DIVERGED && self->epochs > 0) self->epochs--;
-    return status;
+    if (status != NNC_DIVERGED) return status;
+    if (self->epochs > 0) self->epochs--;
+    return -1;
 }
 
 /* ------------------------------------------------------------------------------------- looking */
