@@ -43,8 +43,8 @@ from nnc.tutorial import (  # noqa: E402
 )
 
 if TYPE_CHECKING:
-    from nnc._playground import playground
     from nnc import callbacks, files, initializers, layers, losses, metrics, optimizers, schedules
+    from nnc._playground import playground
     from nnc.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TimeLimit
     from nnc.estimators import MLPClassifier as MLPClassifier
     from nnc.estimators import MLPRegressor as MLPRegressor

@@ -55,8 +55,8 @@ from nnc.datasets import tutorial_moons
 moons = tutorial_moons()
 X, y = moons.X_train.T, moons.Y_train[0]
 """
-_GIVEN = "# X, y: what nnc.playground(X, y) was given\n"
-_STANDARDIZE = """
+_GIVEN = "\n# X, y: what nnc.playground(X, y) was given\n"
+_STANDARDIZE = """\
 X = np.ascontiguousarray(X, "float64")
 X = (X - X.mean(axis=0)) / X.std(axis=0)
 """
@@ -383,9 +383,9 @@ def _parts() -> dict[str, str]:
         "page": (_PAGE / "page.html").read_text(encoding="utf-8"),
         "style": (_PAGE / "page.css").read_text(encoding="utf-8"),
         "scripts": "\n".join((_PAGE / name).read_text(encoding="utf-8") for name in scripts),
-        "core": base64.b64encode(
-            gzip.compress((_PAGE / "core.wasm").read_bytes(), mtime=0)
-        ).decode("ascii"),
+        "core": base64.b64encode(gzip.compress((_PAGE / "core.wasm").read_bytes(), mtime=0)).decode(
+            "ascii"
+        ),
     }
 
 

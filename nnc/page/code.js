@@ -7,6 +7,15 @@ function pythonFit({ batch, epochs }, m) {
   return `network.fit(X, y, epochs=${epochs}, batch_size=${batch < m ? batch : "None"}, verbose=0)`;
 }
 
+// On one line where it fits.
+function pythonLayers(layers) {
+  const calls = layers.map(({ units, activation }) => `nnc.Dense(${units}, "${activation}")`);
+  const line = `    [${calls.join(", ")}],`;
+  return line.length <= 88
+    ? [line]
+    : ["    [", ...calls.map((call) => `        ${call},`), "    ],"];
+}
+
 // preamble: the code that makes X and y; layers, the last one included; stages: what was trained,
 // [{optimizer, rate, batch, epochs}, …], the first of which may have no epochs yet.
 function pythonCode(preamble, inputs, layers, seed, stages, m) {
@@ -14,9 +23,7 @@ function pythonCode(preamble, inputs, layers, seed, stages, m) {
     preamble.trimEnd(),
     "",
     "network = nnc.Network(",
-    "    [",
-    ...layers.map(({ units, activation }) => `        nnc.Dense(${units}, "${activation}"),`),
-    "    ],",
+    ...pythonLayers(layers),
     `    input_dim=${inputs},`,
     `    optimizer=${pythonOptimizer(stages[0])},`,
     '    dtype="float64",',

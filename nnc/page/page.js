@@ -124,9 +124,12 @@ function pause() {
   describe();
 }
 
-function reset() {
+// change, if given, makes other layers of the settings.
+function reset(change) {
   if (playing) pause();
+  change?.();
   restart();
+  if (change) layNetwork();
   $("play").disabled = $("step").disabled = false;
   draw();
   describe();
@@ -366,10 +369,10 @@ function makeColumn(layer, found) {
   const spec = settings.hidden[layer];
   if (spec) {
     head.append(makeStepper(nameOfLayer(layer), spec.units, 1, MOST_UNITS, (units) =>
-      rebuild(() => { spec.units = units; })));
+      reset(() => { spec.units = units; })));
     const select = element("select", { ariaLabel: `Activation of ${nameOfLayer(layer)}` });
     fill(select, data.activations, spec.activation, (name) =>
-      rebuild(() => { spec.activation = name; }));
+      reset(() => { spec.activation = name; }));
     head.append(select);
   } else if (layer >= 0) {
     head.append(element("span", { className: "fixed", textContent: data.output.activation }));
@@ -402,13 +405,6 @@ function layNetwork() {
   if (focused) controls().find((it) => it.getAttribute("aria-label") === focused)?.focus();
 }
 
-// After a change that makes another network.
-function rebuild(change) {
-  change();
-  layNetwork();
-  reset();
-}
-
 function fill(select, options, chosen, change) {
   select.replaceChildren(...options.map((option) =>
     element("option", { textContent: option, selected: option === chosen })));
@@ -429,16 +425,17 @@ function makeControls() {
   Object.assign($("seed"), { min: 0, max: most, value: settings.seed, onchange: () => {
     const seed = Math.round(Math.min(Math.max(Number($("seed").value) || 0, 0), most));
     $("seed").value = seed;
-    rebuild(() => { settings.seed = seed; });
+    reset(() => { settings.seed = seed; });
   } });
-  $("fewer").onclick = () => rebuild(() => settings.hidden.pop());
-  $("more").onclick = () => rebuild(() =>
+  $("fewer").onclick = () => reset(() => settings.hidden.pop());
+  $("more").onclick = () => reset(() =>
     settings.hidden.push({ units: 4, activation: settings.hidden.at(-1)?.activation ?? "tanh" }));
   ["across", "up"].forEach((id, i) => fill($(id), data.features, data.features[i], () => {
     settings.axes[i] = $(id).selectedIndex;
     layPlane();
     layNetwork();
     draw();
+    describe();
   }));
   $("axes").hidden = inputs === 2;
   $("play").onclick = () => (playing ? pause() : play());
@@ -448,7 +445,7 @@ function makeControls() {
     draw();
     if (!diverged) pause();
   };
-  $("reset").onclick = reset;
+  $("reset").onclick = () => reset();
   $("copy").onclick = copyCode;
   for (const it of document.querySelectorAll(".validation")) it.hidden = !data.validation;
   for (const it of document.querySelectorAll(".accuracy")) it.hidden ||= isRegression;
@@ -522,8 +519,8 @@ async function main() {
   palette = readPalette();
   makeControls();
   layPlane();
-  layNetwork();
   restart();
+  layNetwork();
   repaint();
   describe();
   new ResizeObserver(() => draw()).observe(document.body);
