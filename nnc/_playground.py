@@ -378,11 +378,13 @@ def _as_json(value: Any) -> str:
 @functools.cache
 def _parts() -> dict[str, str]:
     """Return what is the same in all pages."""
-    scripts = ("core.js", "code.js", "pictures.js", "page.js")
+    scripts = ("core", "code", "pictures", "training", "view", "controls")
     return {
         "page": (_PAGE / "page.html").read_text(encoding="utf-8"),
         "style": (_PAGE / "page.css").read_text(encoding="utf-8"),
-        "scripts": "\n".join((_PAGE / name).read_text(encoding="utf-8") for name in scripts),
+        "scripts": "\n".join(
+            (_PAGE / f"{name}.js").read_text(encoding="utf-8") for name in scripts
+        ),
         "core": base64.b64encode(gzip.compress((_PAGE / "core.wasm").read_bytes(), mtime=0)).decode(
             "ascii"
         ),

@@ -80,10 +80,6 @@ class Network {
     this.core.exports.network_free(this.pointer);
   }
 
-  get outputs() {
-    return this.widths[this.widths.length - 1];
-  }
-
   get epochs() {
     return this.core.exports.network_epochs(this.pointer);
   }

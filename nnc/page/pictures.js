@@ -1,7 +1,7 @@
 // pictures.js - what is drawn: maps of units and outputs over the plane, points, curves, weights.
 "use strict";
 
-const GRID = 48; // points of a map, across and up
+const GRID = 48, CELLS = GRID * GRID; // points of a map, across and up, and in all
 const MOST_POINTS = 1500; // that are drawn
 
 const mix = (a, b, t) => a.map((x, i) => x + (b[i] - x) * t);
@@ -47,7 +47,7 @@ function begin(canvas) {
 
 // ---------------------------------------------------------------------------------- maps
 
-// A pixel, as the first of a picture's bytes is the lowest of a number's on all that browsers run on.
+// A pixel: wherever browsers run, the first of its bytes is the lowest of a number's.
 const pixel = ([red, green, blue]) =>
   ((255 << 24) | (Math.round(blue) << 16) | (Math.round(green) << 8) | Math.round(red)) >>> 0;
 
@@ -96,7 +96,7 @@ function paintClasses(canvas, outputs, units, palette) {
 function leads(outputs, units) {
   if (units === 1) return [Float64Array.from(outputs, (p) => p - 0.5)];
   return Array.from({ length: units }, (_, c) =>
-    Float64Array.from({ length: GRID * GRID }, (_, k) => {
+    Float64Array.from({ length: CELLS }, (_, k) => {
       let rival = -Infinity;
       for (let d = 0; d < units; d++)
         if (d !== c) rival = Math.max(rival, outputs[k * units + d]);
