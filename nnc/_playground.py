@@ -7,7 +7,6 @@ nnc/page. This module reads the data and puts the parts together.
 from __future__ import annotations
 
 import base64
-import functools
 import gzip
 import html
 import json
@@ -223,6 +222,7 @@ class _Target(NamedTuple):
 
     @classmethod
     def of(cls, labels: Array, task: str) -> _Target:
+        """Return what labels are; ValueError and TypeError where the page can't show them."""
         if task == "regression" or (task == "auto" and _are_numbers(labels)):
             return cls(None, _Scale.of("y", _read_numbers("y", labels)))
         try:
@@ -236,10 +236,12 @@ class _Target(NamedTuple):
 
     @property
     def title(self) -> str:
+        """What there is to learn, in words."""
         return "a number to predict" if self.classes is None else f"{len(self.classes)} classes"
 
     @property
     def code(self) -> str:
+        """The Python that does what `encode` does."""
         return _STANDARDIZE_Y if self.classes is None else _ENCODE
 
     def encode(self, name: str, labels: Array) -> Array:
@@ -375,24 +377,19 @@ def _as_json(value: Any) -> str:
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
-@functools.cache
-def _parts() -> dict[str, str]:
-    """Return what is the same in all pages."""
-    scripts = ("core", "code", "pictures", "training", "view", "controls")
-    return {
-        "page": (_PAGE / "page.html").read_text(encoding="utf-8"),
-        "style": (_PAGE / "page.css").read_text(encoding="utf-8"),
-        "scripts": "\n".join(
-            (_PAGE / f"{name}.js").read_text(encoding="utf-8") for name in scripts
-        ),
-        "core": base64.b64encode(gzip.compress((_PAGE / "core.wasm").read_bytes(), mtime=0)).decode(
-            "ascii"
-        ),
-    }
-
-
 def _page(data: dict[str, Any]) -> str:
-    parts = _parts() | {"data": _as_json(data)}
-    return re.sub(
-        r"<!-- (style|scripts|core|data) -->", lambda match: parts[match[1]], parts["page"]
-    )
+    """Return the page: its template with the other files and the data in their places."""
+    scripts = ("core", "code", "pictures", "training", "view", "controls")
+    core = gzip.compress((_PAGE / "core.wasm").read_bytes(), mtime=0)
+    parts = {
+        "style": _read_text("page.css"),
+        "scripts": "\n".join(_read_text(f"{name}.js") for name in scripts),
+        "core": base64.b64encode(core).decode("ascii"),
+        "data": _as_json(data),
+    }
+    template = _read_text("page.html")
+    return re.sub(r"<!-- (style|scripts|core|data) -->", lambda match: parts[match[1]], template)
+
+
+def _read_text(name: str) -> str:
+    return (_PAGE / name).read_text(encoding="utf-8")

@@ -207,4 +207,7 @@ def test_a_notebooks_frame_runs_it(browser, tmp_path):
     frame.wait_for_selector("#play:not([disabled])")
     frame.click("#step")
     assert frame.inner_text("#epoch") == "1"
+    frame.click("#copy")
+    wait_for(frame, "document.getElementById('status').textContent !== ''")
+    assert frame.inner_text("#status") == "The code is copied."
     tab.close()

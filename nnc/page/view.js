@@ -21,8 +21,8 @@ function summary() {
 // For those who do not see the pictures.
 function describe() {
   const [across, up] = settings.axes.map((i) => data.features[i]);
-  label($("plane"),
-    `${titleOfPlane()} over ${across} and ${up}, with ${training.m} samples, at epoch ${network.epochs}`);
+  const place = `over ${across} and ${up}, with ${training.m} samples`;
+  label($("plane"), `${titleOfPlane()} ${place}, at epoch ${network.epochs}`);
   label($("curves"), `Loss by epoch, up to ${network.epochs}: ${summary()}`);
 }
 
