@@ -162,9 +162,11 @@ def playground(
     inputs = _Scale.of("X", rows)
     labels = _read_labels("y", y, len(rows))
     target = _Target.of(labels, task)
+    x, encoded = inputs.apply(rows), target.encode("y", labels)
     data = {
-        "training": _samples(inputs.apply(rows), target.encode("y", labels)),
+        "training": _samples(x, encoded),
         "validation": None,
+        "axes": _best_axes(x, encoded, target.classes is not None),
         "features": names or [f"x{i + 1}" for i in range(n)],
         "mean": inputs.mean.tolist(),
         "scale": inputs.scale.tolist(),
@@ -274,6 +276,16 @@ class _Target(NamedTuple):
                 "loss": losses.default_loss(activation, units).engine_name,
             },
         }
+
+
+def _best_axes(x: Array, y: Array, are_classes: bool) -> list[int]:
+    """Return the two features whose variance y explains most of. x and numbers are standardised."""
+    if are_classes:
+        groups = [x[y == label] for label in np.unique(y)]
+        explained = sum(len(group) / len(x) * group.mean(axis=0) ** 2 for group in groups)
+    else:
+        explained = (y @ x / len(x)) ** 2
+    return sorted(np.argsort(-np.asarray(explained), kind="stable")[:2].tolist())
 
 
 def _are_numbers(labels: Array) -> bool:

@@ -125,6 +125,14 @@ def test_classes_numbers_and_names():
     assert told(nnc.playground(X, Y))["features"] == ["x1", "x2"]
 
 
+def test_the_plane_is_that_of_the_features_that_y_tells_most_about():
+    five = RNG.normal(size=(300, 5))
+    classes = np.where(five[:, 3] + 0.8 * five[:, 1] > 0, "up", "down")
+    assert told(nnc.playground(five, classes))["axes"] == [1, 3]
+    assert told(nnc.playground(five, five[:, 0] - 2 * five[:, 4] + 0.5))["axes"] == [0, 4]
+    assert told(nnc.playground(X, Y))["axes"] == [0, 1]
+
+
 WIDE, MANY = np.ones((3, 65)), np.zeros((125_001, 2))
 BAD = X.copy()
 BAD[5, 1] = np.nan

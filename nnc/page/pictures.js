@@ -92,15 +92,17 @@ function paintClasses(canvas, outputs, units, palette) {
   });
 }
 
-// How much an output is ahead of the others, for each class: 0 where the network is undecided.
+// How far each class is ahead of all others, as the logarithm of a ratio of probabilities, which
+// runs evenly across a boundary.
 function leads(outputs, units) {
-  if (units === 1) return [Float64Array.from(outputs, (p) => p - 0.5)];
+  const log = (p) => Math.log(Math.max(p, 1e-12));
+  if (units === 1) return [Float64Array.from(outputs, (p) => log(p) - log(1 - p))];
   return Array.from({ length: units }, (_, c) =>
     Float64Array.from({ length: CELLS }, (_, k) => {
-      let rival = -Infinity;
+      let rival = 0;
       for (let d = 0; d < units; d++)
         if (d !== c) rival = Math.max(rival, outputs[k * units + d]);
-      return outputs[k * units + c] - rival;
+      return log(outputs[k * units + c]) - log(rival);
     }));
 }
 

@@ -24,7 +24,7 @@ const settings = {
   batch: Math.min(32, data.training.m),
   seed: 0,
   speed: "an epoch a frame",
-  axes: [0, 1],
+  axes: data.axes,
 };
 
 let core, training, validation, network, palette, grid, bounds;
