@@ -162,7 +162,7 @@ def playground(
     inputs = _Scale.of("X", rows)
     labels = _read_labels("y", y, len(rows))
     target = _Target.of(labels, task)
-    x, encoded = inputs.apply(rows), target.encode("y", labels)
+    x, encoded = inputs.apply("X", rows), target.encode("y", labels)
     data = {
         "training": _samples(x, encoded),
         "validation": None,
@@ -181,7 +181,9 @@ def playground(
         if rows_val.shape[1] != n:
             raise ValueError(f"X_val: expected {n} columns, as X has, got {rows_val.shape[1]}")
         labels_val = _read_labels("y_val", y_val, len(rows_val))
-        data["validation"] = _samples(inputs.apply(rows_val), target.encode("y_val", labels_val))
+        data["validation"] = _samples(
+            inputs.apply("X_val", rows_val), target.encode("y_val", labels_val)
+        )
     return Playground(_page(data), f"{len(rows)} samples, {n} features, {target.title}")
 
 
@@ -197,22 +199,22 @@ class _Scale(NamedTuple):
     @classmethod
     def of(cls, name: str, values: Array) -> _Scale:
         """Return those of values; ValueError where there is nothing to divide by."""
+        constant = np.flatnonzero(values.min(axis=0) == values.max(axis=0))
+        if len(constant):
+            where = f" in column {constant[0]}: leave it out" if values.ndim == 2 else ""
+            raise ValueError(f"{name}: expected numbers that differ, got one and the same{where}")
         with np.errstate(over="ignore", invalid="ignore"):
             found = cls(values.mean(axis=0), values.std(axis=0))
-        for i, scale in enumerate(np.atleast_1d(found.scale)):
-            column = f"column {i}" if values.ndim == 2 else "it"
-            if not np.isfinite(scale):
-                raise ValueError(f"{name}: {column} has too large numbers to be standardised")
-            if scale == 0:
-                raise ValueError(
-                    f"{name}: expected numbers that differ, but {column} is the same in all "
-                    "samples; leave it out"
-                )
+        if not np.isfinite(found.scale).all():
+            raise ValueError(f"{name}: has too large numbers to be standardised")
         return found
 
-    def apply(self, values: Array) -> Array:
-        """Return standardised values."""
-        result: Array = (values - self.mean) / self.scale
+    def apply(self, name: str, values: Array) -> Array:
+        """Return standardised values; ValueError where they overflow."""
+        with np.errstate(over="ignore"):
+            result: Array = (values - self.mean) / self.scale
+        if not np.isfinite(result).all():
+            raise ValueError(f"{name}: has too large numbers to be standardised")
         return result
 
 
@@ -249,7 +251,7 @@ class _Target(NamedTuple):
     def encode(self, name: str, labels: Array) -> Array:
         """Return the classes' places in order, or standardised numbers, as float64."""
         if self.numbers is not None:
-            return self.numbers.apply(_read_numbers(name, labels))
+            return self.numbers.apply(name, _read_numbers(name, labels))
         assert self.classes is not None
         places = {label: float(place) for place, label in enumerate(self.classes.tolist())}
         unknown = [label for label in labels.tolist() if label not in places]
@@ -295,7 +297,7 @@ def _are_numbers(labels: Array) -> bool:
 
 def _read_rows(name: str, X: npt.ArrayLike) -> Array:
     array = np.asarray(X)
-    if array.dtype.kind not in "biuf" and array.dtype.kind != "O":
+    if array.dtype.kind not in "biufO":
         raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
     if array.ndim != 2 or not 2 <= array.shape[1] <= MAX_FEATURES or len(array) < 2:
         raise ValueError(
