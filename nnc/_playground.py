@@ -281,13 +281,14 @@ class _Target(NamedTuple):
 
 
 def _best_axes(x: Array, y: Array, are_classes: bool) -> list[int]:
-    """Return the two features whose variance y explains most of. x and numbers are standardised."""
-    if are_classes:
-        groups = [x[y == label] for label in np.unique(y)]
-        explained = sum(len(group) / len(x) * group.mean(axis=0) ** 2 for group in groups)
-    else:
-        explained = (y @ x / len(x)) ** 2
-    return sorted(np.argsort(-np.asarray(explained), kind="stable")[:2].tolist())
+    """Return the two features of which parabolas come nearest to y, or to who is of which class."""
+    targets = (y[:, np.newaxis] == np.unique(y)).astype("float64") if are_classes else y
+    missed = []
+    for column in x.T:
+        parabola = np.vander(column, 3)
+        fit = parabola @ np.linalg.lstsq(parabola, targets, rcond=None)[0]
+        missed.append(float(np.sum((targets - fit) ** 2)))
+    return sorted(np.argsort(missed, kind="stable")[:2].tolist())
 
 
 def _are_numbers(labels: Array) -> bool:

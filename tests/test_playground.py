@@ -130,7 +130,9 @@ def test_the_plane_is_that_of_the_features_that_y_tells_most_about():
     classes = np.where(five[:, 3] + 0.8 * five[:, 1] > 0, "up", "down")
     assert told(nnc.playground(five, classes))["axes"] == [1, 3]
     assert told(nnc.playground(five, five[:, 0] - 2 * five[:, 4] + 0.5))["axes"] == [0, 4]
-    assert told(nnc.playground(X, Y))["axes"] == [0, 1]
+    rings = np.hypot(five[:, 2], five[:, 4]) > 1
+    assert told(nnc.playground(five, rings))["axes"] == [2, 4]
+    assert told(nnc.playground(five, five[:, 3] ** 2 - five[:, 2]))["axes"] == [2, 3]
 
 
 WIDE, MANY = np.ones((3, 65)), np.zeros((125_001, 2))

@@ -175,7 +175,7 @@ function makeLegends() {
   const notes = [];
   if (inputs > 2) notes.push("The other features are at their mean.");
   const { m } = data.training, shown = Math.ceil(m / Math.ceil(m / MOST_POINTS));
-  if (shown < m) notes.push(`${shown} of ${m} samples are shown.`);
+  if (shown < m) notes.push(`${shown} of ${m.toLocaleString("en")} samples are shown.`);
   $("plane-text").textContent = notes.join(" ");
 }
 

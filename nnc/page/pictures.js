@@ -164,7 +164,7 @@ function drawPoint(context, { shape, colour, hollow, edge }, x, y, r, palette) {
   outline(context, shape, x, y, r);
   if (shape === 7 || hollow) {
     context.lineWidth = 3;
-    context.strokeStyle = css(palette.paper);
+    context.strokeStyle = css(edge ?? palette.paper);
     context.stroke();
     context.lineWidth = 1.6;
     context.strokeStyle = css(colour);
@@ -179,11 +179,11 @@ function drawPoint(context, { shape, colour, hollow, edge }, x, y, r, palette) {
 
 // ---------------------------------------------------------------------------------- axes
 
-// Round numbers from low to high, some four of them.
+// Round numbers from low to high: three to eight.
 function ticks(low, high) {
-  const rough = (high - low) / 4;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
+  const most = (high - low) / 3; // from one to the next
+  const power = 10 ** Math.floor(Math.log10(most));
+  const step = [5, 2, 1].map((n) => n * power).find((n) => n <= most);
   const found = [];
   for (let i = Math.ceil(low / step); i * step <= high * (1 + 1e-12); i++) found.push(i * step);
   return found;
