@@ -43,7 +43,17 @@ from nnc.tutorial import (  # noqa: E402
 )
 
 if TYPE_CHECKING:
-    from nnc import callbacks, files, initializers, layers, losses, metrics, optimizers, schedules
+    from nnc import (
+        callbacks,
+        files,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+        plot,
+        schedules,
+    )
     from nnc.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TimeLimit
     from nnc.estimators import MLPClassifier as MLPClassifier
     from nnc.estimators import MLPRegressor as MLPRegressor
@@ -81,6 +91,7 @@ _LAZY = {
         "LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "LevenbergMarquardt", "Lion", "NAdam",
         "RMSprop", "Rprop",
     ),
+    "plot": (),
     "schedules": (),
 }  # fmt: skip
 
@@ -143,6 +154,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "plot",
     "reference",
     "register_threadpoolctl",
     "relu",
