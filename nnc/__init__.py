@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from nnc.files import FormatError
     from nnc.history import History
     from nnc.layers import BatchNorm, Dense, Dropout, Flatten, LayerNorm, Reshape
+    from nnc.liveplot import LivePlot
     from nnc.network import Network
     from nnc.optimizers import (
         LBFGS,
@@ -84,6 +85,7 @@ _LAZY = {
     "history": ("History",),
     "initializers": (),
     "layers": ("BatchNorm", "Dense", "Dropout", "Flatten", "LayerNorm", "Reshape"),
+    "liveplot": ("LivePlot",),
     "losses": (),
     "metrics": (),
     "network": ("Network",),
@@ -129,6 +131,7 @@ __all__ = [
     "LayerNorm",
     "LevenbergMarquardt",
     "Lion",
+    "LivePlot",
     "ModelCheckpoint",
     "NAdam",
     "Network",

@@ -12,7 +12,7 @@ from typing import Any
 
 from nnc._arguments import read_index, read_real
 from nnc._optional import import_optional
-from nnc._plot_base import read_axes, read_labels, read_points
+from nnc._plot_base import read_axes, read_labels, read_points, wipe
 from nnc._plot_models import as_network
 from nnc._plot_samples import draw_boundary
 from nnc._recorders import WeightRecorder
@@ -180,8 +180,7 @@ def animate(
     frames, names = [], []
     for trained, params in zip(recorder.trained, recorder.params, strict=True):
         network.set_weights(params)
-        for old in (*axes.collections, *axes.images):
-            old.remove()
+        wipe(axes)
         draw_boundary(axes, network, points, labels, n, True, class_names, "upper right")
         names.append(f"epoch {trained:,}")
         axes.set_title(names[-1], loc="left")

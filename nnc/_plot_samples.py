@@ -117,7 +117,9 @@ def _scatter_classes(
 
 def _add_legend(axes: Any, m: int, place: str = "best") -> None:
     """Add the legend of m samples; with many, looking for the best place takes long."""
-    axes.legend(loc=place if m <= 2000 else "upper right", markerscale=(_size(1) / _size(m)) ** 0.5)
+    legend = axes.legend(loc=place if m <= 2000 else "upper right")
+    for handle in legend.legend_handles:
+        handle.set_sizes([_size(1)])
 
 
 def _colour(i: int) -> str:
