@@ -13,6 +13,10 @@ def test_there_are_notebooks():
     assert [path.name for path in NOTEBOOKS] == [
         "01_from_scratch.ipynb",
         "02_plain_numpy_to_c.ipynb",
+        "03_numpy_keras_nnc.ipynb",
+        "04_activations_and_learning_rates.ipynb",
+        "06_digits.ipynb",
+        "08_reproducibility.ipynb",
     ]
 
 
