@@ -112,7 +112,7 @@ class Points(NamedTuple):
     X: Array
     features: tuple[int, int]
     names: tuple[str, str]
-    columns: Any  # of the data frame that X was, or None
+    columns: Any  # of the pandas.DataFrame that X was, or None
     frame: Any  # its type
 
     @property
@@ -127,7 +127,7 @@ class Points(NamedTuple):
 
 def read_points(X: Any, features: Sequence[int] = (0, 1)) -> Points:
     """Return samples and two of their features, checked."""
-    columns = getattr(X, "columns", None)
+    columns = X.columns if hasattr(X, "iloc") else None
     rows = np.asarray(X, np.float64)
     if rows.ndim != 2 or rows.shape[0] == 0:
         raise ValueError(f"X: expected shape (m, n), a row for each sample, got {rows.shape}")

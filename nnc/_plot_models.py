@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnc._arguments import Array
+from nnc._sk_engine import ACTIVATIONS
 from nnc.layers import OUTPUT_ONLY, Dense, Layer
 from nnc.network import Network
 
@@ -46,10 +47,9 @@ def as_network(model: Any) -> Network:
 
 def _from_matrices(matrices: Any, biases: Any, activations: list[str]) -> Network:
     """Return a network of W (n_in, n_out), as chapter 1 and scikit-learn have them."""
-    names = ["sigmoid" if name == "logistic" else name for name in activations]
     layers: list[Layer] = [
-        Dense(W.shape[1], name, bias=biases is not None)
-        for W, name in zip(matrices, names, strict=True)
+        Dense(W.shape[1], ACTIVATIONS.get(name, name), bias=biases is not None)
+        for W, name in zip(matrices, activations, strict=True)
     ]
     network = Network(layers, len(matrices[0]), dtype="float64", seed=0)
     values = {f"W{i}": W.T for i, W in enumerate(matrices, 1)}

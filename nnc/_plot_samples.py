@@ -217,11 +217,13 @@ def draw_boundary(
         values = answers.values.reshape(shape)
         image = axes.imshow(values, cmap="cividis", interpolation="bilinear", **options)
         if labels is not None:
-            both = np.concatenate([answers.values, labels])
+            quantities = labels.astype(np.float64)
+            both = np.concatenate([answers.values, quantities])
             image.set_clim(both.min(), both.max())
-            _scatter(axes, points.xy, c=labels, cmap=image.cmap, norm=image.norm)
+            _scatter(axes, points.xy, c=quantities, cmap=image.cmap, norm=image.norm)
         axes.figure.colorbar(image, ax=axes)
         return
+    _check_labels(labels, answers.classes)
     axes.imshow(_blend(axes, answers.probabilities).reshape(*shape, 3), **options)
     _lines(axes, sides, answers, shape)
     if labels is None:
@@ -236,6 +238,14 @@ def draw_boundary(
                 linewidths=1.2, label="wrong", zorder=3,
             )  # fmt: skip
     _add_legend(axes, len(labels), place)
+
+
+def _check_labels(labels: Array | None, classes: Array) -> None:
+    """Raise for labels that are no classes of the model's: their samples would not be seen."""
+    strange = np.empty(0) if labels is None else np.setdiff1d(labels, classes)
+    if len(strange):
+        known = ", ".join(str(c) for c in classes)
+        raise ValueError(f"y: expected classes of the model, {known}, got {strange[0]}")
 
 
 def _grid(points: Points, n: int) -> tuple[list[Array], Array]:
@@ -253,7 +263,7 @@ def _blend(axes: Any, probabilities: Array) -> Array:
     """Return the colour of each point, (points, 3): that of its class, by how sure it is."""
     k = probabilities.shape[1]
     winner = probabilities.argmax(axis=1)
-    sure = (probabilities.max(axis=1) - 1 / k) / (1 - 1 / k)
+    sure = (k * probabilities.max(axis=1) - 1) / max(k - 1, 1)
     strength = FAINTEST + (STRONGEST - FAINTEST) * np.clip(sure, 0, 1)
     colours = np.empty((len(winner), 3))
     for c in np.unique(winner):
@@ -265,7 +275,7 @@ def _blend(axes: Any, probabilities: Array) -> Array:
 def _lines(axes: Any, sides: list[Array], answers: Answers, shape: tuple[int, int]) -> None:
     """Draw lines where a class is as likely as the likeliest of the others."""
     k = answers.probabilities.shape[1]
-    for c in range(1 if k == 2 else 0, k):
+    for c in range(1 if k <= 2 else 0, k):
         others = np.delete(answers.probabilities, c, axis=1).max(axis=1)
         lead = answers.probabilities[:, c] - others
         if lead.min() < 0 < lead.max():

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import plot_pictures
 import pytest
+import sklearn.neural_network
 from matplotlib import colors, image
 from matplotlib import pyplot as plt
 from PIL import Image
@@ -204,6 +205,8 @@ def test_models_that_only_predict():
     assert {"moon", "sun", "wrong"} <= set(offsets(ax))
     rows, colours = grid(ax)
     assert len(np.unique(colours.reshape(-1, 3), axis=0)) == 2
+    ax = plot.decision_boundary(Says(lambda rows: names[np.zeros(len(rows), int)]), X)
+    assert len(np.unique(grid(ax)[1].reshape(-1, 3), axis=0)) == 1
     ax = plot.decision_boundary(Says(lambda rows: rows[:, 0] * 2), X, X[:, 1], resolution=30)
     rows, values = grid(ax)
     np.testing.assert_allclose(values.ravel(), rows[:, 0] * 2)
@@ -235,13 +238,16 @@ def sizes(ax):
 def test_network_of_every_kind_of_model():
     x, y = nnc.datasets.tutorial_truth_table()
     estimator = nnc.MLPRegressor(hidden_layer_sizes=(5, 3), activation="tanh", max_iter=1, tol=9)
-    with pytest.warns(UserWarning, match="Maximum iterations"):
-        estimator.fit(X, Y[0])
+    theirs = sklearn.neural_network.MLPRegressor("poisson", (5,), max_iter=1)
+    for one in (estimator, theirs):
+        with pytest.warns(UserWarning, match="Maximum iterations"):
+            one.fit(X, Y[0])
     for model, expected in [
         ((PARAMS, NET), ["2", "8", "1"]),
         (nnc.NeuralNetwork(x, y, seed=1), ["3", "4", "1"]),
         (reference.NeuralNetwork(x, y, seed=1), ["3", "4", "1"]),
         (estimator, ["2", "5", "3", "1"]),
+        (theirs, ["2", "5", "1"]),
         (Network.from_sizes(4, 30, 2), ["4", "30", "2"]),
     ]:
         assert sizes(plot.network(model)) == expected
@@ -458,6 +464,7 @@ def test_examples(function):
         (lambda: plot.data([[np.nan, 0]]), "X: expected finite"),
         (lambda: plot.data(X, Y, class_names=["a"]), "class_names: expected a name for each of 2"),
         (lambda: plot.data(X, ax=3), "ax: expected matplotlib axes, got 3"),
+        (lambda: plot.decision_boundary((PARAMS, NET), X, Y + 1), "y: expected classes.*got 2"),
         (lambda: plot.decision_boundary(3, X), "model: expected a Network"),
         (lambda: plot.decision_boundary(Network.from_sizes(2, 3), X), "expected one output"),
         (
