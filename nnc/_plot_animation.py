@@ -181,7 +181,7 @@ def animate(
     for trained, params in zip(recorder.trained, recorder.params, strict=True):
         network.set_weights(params)
         wipe(axes)
-        draw_boundary(axes, network, points, labels, n, True, class_names, "upper right")
+        draw_boundary(axes, network, points, labels, n, False, class_names, "upper right")
         names.append(f"epoch {trained:,}")
         axes.set_title(names[-1], loc="left")
         frames.append(_to_png(axes.figure))

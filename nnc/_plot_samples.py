@@ -234,8 +234,8 @@ def draw_boundary(
         wrong = said.classes[said.probabilities.argmax(axis=1)] != labels
         if wrong.any():
             _scatter(
-                axes, points.xy[wrong], s=100, facecolors="none", edgecolors=ink(axes),
-                linewidths=1.2, label="wrong", zorder=3,
+                axes, points.xy[wrong], s=2.5 * _size(len(labels)), facecolors="none",
+                edgecolors=ink(axes), linewidths=1.2, label="wrong", zorder=3,
             )  # fmt: skip
     _add_legend(axes, len(labels), place)
 
