@@ -70,7 +70,8 @@ class LivePlot(Callback):
 
     It draws the losses and metrics over the epochs, and where it has samples of two features the
     decision boundary. There is a picture before the training and one after it; in between at most
-    four a second, and less where they would take more than 3 % of the time of the training.
+    four a second, and less where they would take more than 3 % of the time of the training. The last
+    one comes before other callbacks, such as early stopping, put back the weights of a better epoch.
 
     Parameters
     ----------
@@ -118,9 +119,9 @@ class LivePlot(Callback):
         self._points = None if X is None else read_points(X)
         if self._points is not None and self._points.X.shape[1] != 2:
             raise ValueError(f"X: expected two features, got {self._points.X.shape[1]}")
-        self._labels = None if y is None or self._points is None else read_labels(
-            y, len(self._points.X)
-        )  # fmt: skip
+        self._labels = None
+        if self._points is not None and y is not None:
+            self._labels = read_labels(y, len(self._points.X))
         self._show = show
         self._budget = Budget(monotonic)
         self._has_metrics = False
@@ -148,6 +149,8 @@ class LivePlot(Callback):
         self._figure = figures.Figure((n * PANEL[0], PANEL[1]), dpi=80, layout="constrained")
         self._canvas = agg.FigureCanvasAgg(self._figure)
         self._axes = self._figure.subplots(1, n, squeeze=False)[0]
+        for axes in self._axes:
+            axes.locator_params(nbins=4)  # words on axes take most of the time
         self._draw()
         self._figure.set_layout_engine("none")  # the places found stay
         with self._budget.spend():  # the first picture takes longer than all others
