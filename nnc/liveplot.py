@@ -70,8 +70,9 @@ class LivePlot(Callback):
 
     It draws the losses and metrics over the epochs, and where it has samples of two features the
     decision boundary. There is a picture before the training and one after it; in between at most
-    four a second, and less where they would take more than 3 % of the time of the training. The last
-    one comes before other callbacks, such as early stopping, put back the weights of a better epoch.
+    four a second, and less where they would take more than 3 % of the time of the training. The
+    last one comes before other callbacks, such as early stopping, put back the weights of a better
+    epoch.
 
     Parameters
     ----------
