@@ -1,6 +1,6 @@
-"""Train the tutorial's network on two moons and draw docs/moons.png for the README.
+"""Draw docs/moons.png for the README, and docs/plots.png for the page on pictures.
 
-Needs matplotlib: `pip install '.[notebooks]'`, then `python docs/make_figure.py`.
+Needs matplotlib: `pip install '.[plot]'`, then `python docs/make_figure.py`.
 """
 
 from pathlib import Path
@@ -10,18 +10,16 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 
 import nnc
 from nnc import datasets
 
-BLUE, ORANGE = "#0072B2", "#D55E00"
 EPOCHS, LEARNING_RATE = 10_000, 0.01
 
 
-def main() -> None:
-    """Write moons.png next to this script."""
+def draw_tutorial() -> None:
+    """Write moons.png: the tutorial's training, and what came of it."""
     data = datasets.tutorial_moons()
     architecture = datasets.tutorial_architecture()
     params, cost, accuracy = nnc.train(
@@ -30,36 +28,46 @@ def main() -> None:
     Y_hat, _ = nnc.full_forward_propagation(data.X_test, params, architecture)
     test_accuracy = nnc.get_accuracy_value(Y_hat, data.Y_test)
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), dpi=100, layout="constrained")
-    left.plot(accuracy, "--", color=ORANGE, linewidth=2, label="accuracy")
-    left.plot(cost, color=BLUE, linewidth=2, label="cost")
-    left.set(
-        xlabel="epoch", ylabel="cost, accuracy", ylim=(0, 1.02), title="Training on 900 points"
-    )
-    left.grid(alpha=0.3)
-    left.spines[["top", "right"]].set_visible(False)
-    left.legend(loc="center right")
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), dpi=90, layout="constrained")
+    nnc.plot.history({"cost": cost, "accuracy": accuracy}, ax=axes)
+    nnc.plot.decision_boundary((params, architecture), data.X_test.T, data.Y_test, ax=axes[2])
+    axes[0].set(title="cost on 900 points")
+    axes[1].set(title="accuracy on 900 points")
+    axes[2].set(title=f"100 test points, accuracy {test_accuracy:.2f}")
+    save(figure, "moons.png")
 
-    x1, x2 = np.meshgrid(np.linspace(-1.7, 2.7, 221), np.linspace(-1.3, 1.8, 156))
-    grid = np.stack([x1.ravel(), x2.ravel()])
-    answer = nnc.full_forward_propagation(grid, params, architecture)[0].reshape(x1.shape)
-    shades = LinearSegmentedColormap.from_list("moons", ["#8FC3E3", "white", "#F2B48C"])
-    right.contourf(x1, x2, answer, np.linspace(0, 1, 11), cmap=shades)
-    right.contour(x1, x2, answer, [0.5], colors="black", linewidths=1.5)
-    for label, color, marker in ((0, BLUE, "o"), (1, ORANGE, "^")):
-        points = data.X_test[:, data.Y_test[0] == label]
-        right.scatter(
-            *points, s=26, color=color, marker=marker, edgecolor="white", linewidth=0.6,
-            label=f"class {label}",
-        )  # fmt: skip
-    wrong = (nnc.convert_prob_into_class(Y_hat) != data.Y_test)[0]
-    right.scatter(*data.X_test[:, wrong], s=100, facecolor="none", edgecolor="black", label="wrong")
-    right.set(
-        xlabel="$x_1$", ylabel="$x_2$", title=f"100 test points, accuracy {test_accuracy:.2f}"
+
+def draw_gallery() -> None:
+    """Write plots.png: what nnc.plot draws, of one small network."""
+    moons = datasets.tutorial_moons()
+    X, y = moons.X_train.T, moons.Y_train.T
+    network = nnc.Network.from_sizes(
+        2, 16, 12, 1, output_activation="sigmoid", optimizer=nnc.Adam(0.01), seed=0
     )
-    right.legend(loc="lower right")
-    figure.savefig(Path(__file__).with_name("moons.png"), metadata={"Software": None})
+    recorder = nnc.callbacks.LayerRecorder(X[:200], y[:200])
+    history = network.fit(X, y, epochs=60, validation_split=0.2, callbacks=recorder, verbose=0)
+
+    figure, axes = plt.subplots(2, 4, figsize=(15, 7), dpi=70, layout="constrained")
+    nnc.plot.data(X, y, ax=axes[0, 0])
+    nnc.plot.decision_boundary(network, moons.X_test.T, moons.Y_test, ax=axes[0, 1])
+    nnc.plot.history(history, ax=axes[0, 2])
+    nnc.plot.gradients(recorder, ax=axes[0, 3])
+    nnc.plot.network(network, ax=axes[1, 0])
+    nnc.plot.weights(network, "W2", ax=axes[1, 1])
+    nnc.plot.activations(network, X, ax=axes[1, 2])
+    nnc.plot.confusion(moons.Y_test, network.predict(moons.X_test.T), ax=axes[1, 3])
+    names = "data", "decision_boundary", "history", "gradients"
+    names += "network", "weights", "activations", "confusion"
+    for ax, name in zip(axes.flat, names, strict=True):
+        ax.set_title(name)
+    save(figure, "plots.png")
+
+
+def save(figure: Figure, name: str) -> None:
+    """Write a figure beside this script."""
+    figure.savefig(Path(__file__).with_name(name), metadata={"Software": None})
 
 
 if __name__ == "__main__":
-    main()
+    draw_tutorial()
+    draw_gallery()

@@ -43,7 +43,17 @@ from nnc.tutorial import (  # noqa: E402
 )
 
 if TYPE_CHECKING:
-    from nnc import callbacks, files, initializers, layers, losses, metrics, optimizers, schedules
+    from nnc import (
+        callbacks,
+        files,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+        plot,
+        schedules,
+    )
     from nnc._playground import playground
     from nnc.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TimeLimit
     from nnc.estimators import MLPClassifier as MLPClassifier
@@ -51,6 +61,7 @@ if TYPE_CHECKING:
     from nnc.files import FormatError
     from nnc.history import History
     from nnc.layers import BatchNorm, Dense, Dropout, Flatten, LayerNorm, Reshape
+    from nnc.liveplot import LivePlot
     from nnc.network import Network
     from nnc.optimizers import (
         LBFGS,
@@ -76,6 +87,7 @@ _LAZY = {
     "history": ("History",),
     "initializers": (),
     "layers": ("BatchNorm", "Dense", "Dropout", "Flatten", "LayerNorm", "Reshape"),
+    "liveplot": ("LivePlot",),
     "losses": (),
     "metrics": (),
     "network": ("Network",),
@@ -83,6 +95,7 @@ _LAZY = {
         "LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "LevenbergMarquardt", "Lion", "NAdam",
         "RMSprop", "Rprop",
     ),
+    "plot": (),
     "schedules": (),
 }  # fmt: skip
 
@@ -120,6 +133,7 @@ __all__ = [
     "LayerNorm",
     "LevenbergMarquardt",
     "Lion",
+    "LivePlot",
     "ModelCheckpoint",
     "NAdam",
     "Network",
@@ -146,6 +160,7 @@ __all__ = [
     "metrics",
     "optimizers",
     "playground",
+    "plot",
     "reference",
     "register_threadpoolctl",
     "relu",

@@ -43,6 +43,7 @@ from nnc._callbacklist import (
     State,
 )
 from nnc._optional import unknown_name
+from nnc._recorders import LayerRecorder, WeightRecorder
 from nnc.metrics import Metric, larger_is_better
 
 __all__ = [
@@ -51,9 +52,11 @@ __all__ = [
     "CallbackList",
     "EarlyStopping",
     "LambdaCallback",
+    "LayerRecorder",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
     "TimeLimit",
+    "WeightRecorder",
 ]
 
 

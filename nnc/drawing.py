@@ -47,7 +47,7 @@ COLOURS = {
 }
 
 
-class _Column(NamedTuple):
+class Column(NamedTuple):
     """What stands in one vertical line: units, the bar of a layer without any, or left-out layers.
 
     `spec` is None for the inputs.
@@ -104,9 +104,9 @@ def network_svg(
     ValueError, TypeError
         For weights that are missing or of another shape.
     """
-    columns = _place(_columns(specs, input_dim))
+    columns = columns_of(specs, input_dim)
     width = columns[-1].x + MARGIN
-    slots = max(len(_heights(column)) for column in columns)
+    slots = max(len(heights(column)) for column in columns)
     if any(column.kind == "bar" for column in columns):
         slots = max(slots, BAR_SLOTS)
     middle = TOP + PITCH * (slots - 1) / 2
@@ -123,7 +123,7 @@ def network_svg(
     ]
     for before, column in itertools.pairwise(columns):
         if column.kind == "units":
-            matrix = _matrix(weights, column.spec)
+            matrix = scaled_weights(weights, column.spec)
             if before.kind != "gap":
                 parts.append(_lines(before, column, middle, matrix))
         elif "gap" not in (before.kind, column.kind):
@@ -135,36 +135,36 @@ def network_svg(
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _columns(specs: Sequence[LayerSpec], input_dim: int) -> list[_Column]:
-    """Return all columns, without their places."""
-    columns = [_Column("units", input_dim, None, "input", "input")]
+def columns_of(specs: Sequence[LayerSpec], input_dim: int) -> list[Column]:
+    """Return the columns of a drawing, in their places; those that do not fit are left out."""
+    columns = [Column("units", input_dim, None, "input", "input")]
     dense = [spec for spec in specs if spec.kind == "dense"]
     for spec in specs:
         title = spec.source.name or ""
         if spec.kind != "dense":
-            columns.append(_Column("bar", spec.n_out, spec, title or _words(spec)))
+            columns.append(Column("bar", spec.n_out, spec, title or words_of(spec)))
         elif spec is dense[-1]:
-            columns.append(_Column("units", spec.n_out, spec, title or "output", "output"))
+            columns.append(Column("units", spec.n_out, spec, title or "output", "output"))
         else:
-            columns.append(_Column("units", spec.n_out, spec, title))
-    return columns
+            columns.append(Column("units", spec.n_out, spec, title))
+    return _place(columns)
 
 
-def _gaps(columns: Sequence[_Column]) -> list[float]:
+def _gaps(columns: Sequence[Column]) -> list[float]:
     """Return the distances between columns, in gaps."""
     return [BAR_GAP if column.kind == "bar" else 1.0 for column in columns[1:]]
 
 
-def _label_width(column: _Column) -> float:
+def _label_width(column: Column) -> float:
     """Return about how wide the labels of a column are."""
     if column.kind != "units":
         return 0.0
     activation = column.spec.activation if column.spec else ""
-    words = max(len(_short(column.title)), len(activation))
+    words = max(len(short(column.title)), len(activation))
     return max(LETTER * words, DIGIT * len(f"{column.size:,}"))
 
 
-def _place(columns: list[_Column]) -> list[_Column]:
+def _place(columns: list[Column]) -> list[Column]:
     """Give columns their places; where they would be too close, leave out some in the middle."""
     room = WIDTH - 2 * MARGIN
     least = max(LEAST_GAP, *(_label_width(column) + 8 for column in columns))
@@ -176,7 +176,7 @@ def _place(columns: list[_Column]) -> list[_Column]:
             near = i - 1 if i > len(columns) - 1 - i else i + 1
         left_out += 1
         text = f"{left_out} more layer{'s' if left_out > 1 else ''}"
-        gap = _Column("gap", 1, None, text)
+        gap = Column("gap", 1, None, text)
         columns = [*columns[: min(i, near)], gap, *columns[max(i, near) + 1 :]]
     gaps = _gaps(columns)
     gap_width = min(GAP, room / sum(gaps))
@@ -188,13 +188,15 @@ def _place(columns: list[_Column]) -> list[_Column]:
     return placed
 
 
-def _heights(column: _Column) -> list[float]:
+def heights(column: Column) -> list[float]:
     """Return a height for each place that a column takes, that of its dots included."""
     n = min(column.size, UNITS_SHOWN + 1)
     return [(i - (n - 1) / 2) * PITCH for i in range(n)]
 
 
-def _matrix(weights: Mapping[str, npt.ArrayLike] | None, spec: LayerSpec | None) -> Array | None:
+def scaled_weights(
+    weights: Mapping[str, npt.ArrayLike] | None, spec: LayerSpec | None
+) -> Array | None:
     """Return the weights of a layer over the greatest of them, NaN and infinities as 0."""
     if weights is None or spec is None:
         return None
@@ -208,7 +210,7 @@ def _matrix(weights: Mapping[str, npt.ArrayLike] | None, spec: LayerSpec | None)
     return np.asarray(matrix / max(np.abs(matrix).max(), np.finfo(float).tiny))
 
 
-def _lines(source: _Column, target: _Column, middle: float, matrix: Array | None) -> str:
+def _lines(source: Column, target: Column, middle: float, matrix: Array | None) -> str:
     """Return lines between all units shown; a bar as source stands for the units before it."""
     start = source.x + (RADIUS if source.kind == "units" else BAR_HALF_WIDTH)
     end = target.x - RADIUS
@@ -230,7 +232,7 @@ def _lines(source: _Column, target: _Column, middle: float, matrix: Array | None
     return "\n".join(parts)
 
 
-def _straight(before: _Column, bar: _Column, middle: float) -> str:
+def _straight(before: Column, bar: Column, middle: float) -> str:
     """Return the lines from units, or from another bar, to a bar behind them."""
     start = before.x + (RADIUS if before.kind == "units" else BAR_HALF_WIDTH)
     end = bar.x - BAR_HALF_WIDTH
@@ -238,7 +240,7 @@ def _straight(before: _Column, bar: _Column, middle: float) -> str:
     return f'<path class="edge" d="{"".join(lines)}"/>'
 
 
-def _column(column: _Column, middle: float, bottom: float) -> list[str]:
+def _column(column: Column, middle: float, bottom: float) -> list[str]:
     """Return the shapes and labels of a column."""
     x = column.x
     if column.kind == "units":
@@ -249,7 +251,7 @@ def _column(column: _Column, middle: float, bottom: float) -> list[str]:
         if column.size > UNITS_SHOWN:
             parts += [_dot(x, middle + 7 * k) for k in (-1, 0, 1)]
         labels = [
-            (TOP - 20, "faint", _short(column.title)),
+            (TOP - 20, "faint", short(column.title)),
             (bottom + 32, "ink", f"{column.size:,}"),
             (bottom + 48, "faint", column.spec.activation if column.spec else ""),
         ]
@@ -258,12 +260,12 @@ def _column(column: _Column, middle: float, bottom: float) -> list[str]:
         count, _, words = column.title.partition(" ")
         labels = [(bottom + 32, "faint", count), (bottom + 48, "faint", words)]
     else:
-        half = max(_heights(column)[-1] + 14, BAR_HALF_HEIGHT)
+        half = max(heights(column)[-1] + 14, BAR_HALF_HEIGHT)
         parts = [
             f'<rect class="bar" x="{_n(x - BAR_HALF_WIDTH)}" y="{_n(middle - half)}" '
             f'width="{2 * BAR_HALF_WIDTH}" height="{_n(2 * half)}" rx="{BAR_HALF_WIDTH}"/>',
             f'<text class="faint" transform="translate({_n(x + 4)} {_n(middle)}) rotate(-90)">'
-            f"{html.escape(_short(column.title))}</text>",
+            f"{html.escape(short(column.title))}</text>",
         ]
         labels = []
     parts += [
@@ -274,17 +276,17 @@ def _column(column: _Column, middle: float, bottom: float) -> list[str]:
     return [f"<g><title>{html.escape(_describe(column))}</title>", *parts, "</g>"]
 
 
-def _words(spec: LayerSpec) -> str:
+def words_of(spec: LayerSpec) -> str:
     """Return a layer that is not dense in words."""
     return f"dropout {spec.rate:g}" if spec.kind == "dropout" else spec.kind.replace("_", " ")
 
 
-def _describe(column: _Column) -> str:
+def _describe(column: Column) -> str:
     """Return what a pointer that rests on the column shows."""
     spec = column.spec
     if spec is None:
         return column.title if column.kind == "gap" else f"{column.size:,} inputs"
-    what = f"{spec.n_out:,} units, {spec.activation}" if spec.kind == "dense" else _words(spec)
+    what = f"{spec.n_out:,} units, {spec.activation}" if spec.kind == "dense" else words_of(spec)
     if spec.key:
         what += f"; {', '.join(spec.parameters)}: {spec.n_params:,}"
     return f"{spec.source.name}: {what}" if spec.source.name else what
@@ -295,7 +297,7 @@ def _sentence(specs: Sequence[LayerSpec], input_dim: int) -> str:
     words = [f"{input_dim:,} input{'s' if input_dim > 1 else ''}"]
     for spec in specs:
         dense = spec.kind == "dense"
-        words.append(f"{spec.n_out:,} {spec.activation}" if dense else _words(spec))
+        words.append(f"{spec.n_out:,} {spec.activation}" if dense else words_of(spec))
     return "Network: " + ", ".join(words)
 
 
@@ -343,7 +345,7 @@ def _colours(name: str, shade: int) -> str:
     return "".join(f".{name} {selector}{{{rule}}}" for selector, rule in rules.items())
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """Return a name as a label: its beginning where it is long."""
     return name if len(name) <= LABEL_LENGTH else name[: LABEL_LENGTH - 1] + "…"
 

@@ -13,10 +13,6 @@ __all__ = ["History"]
 
 NEITHER_LOSS_NOR_METRIC = {"lr", "learning_rate", "time"}
 
-# Of Okabe and Ito (2008) and Tol (2021): told apart with any kind of colour vision, and with a
-# contrast of at least 3 against both white and black.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#BB5599", "#8C6D1F")
-
 
 class History(Mapping[str, list[float]]):
     """A dict of lists, "loss", "val_loss", "accuracy" and so on, with an entry for each epoch.
@@ -196,9 +192,7 @@ class History(Mapping[str, list[float]]):
         return pandas.DataFrame(dict(self._lists), index=index, dtype="float64")
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the losses, and the metrics beside them, over the epochs.
-
-        A quantity of the training is a solid line, the same of the validation a dashed one.
+        """Draw the losses, and the metrics beside them, over the epochs: `nnc.plot.history`.
 
         Parameters
         ----------
@@ -217,49 +211,9 @@ class History(Mapping[str, list[float]]):
         ValueError
             If there is nothing to draw yet.
         """
-        if not self.epoch:
-            raise ValueError("history: expected at least one epoch to plot, got none")
-        losses = [key for key in self if key in ("loss", "val_loss")]
-        metrics = [key for key in self if key not in {*losses, *NEITHER_LOSS_NOR_METRIC}]
-        panels = [(name, keys) for name, keys in (("loss", losses), ("metric", metrics)) if keys]
-        if ax is None:
-            pyplot = import_optional("matplotlib.pyplot", "History.plot")
-            size = (5.2 * len(panels), 3.6)
-            _, axes = pyplot.subplots(
-                1, len(panels), figsize=size, squeeze=False, layout="constrained"
-            )
-            axes = list(axes[0])
-        else:
-            axes = list(ax) if isinstance(ax, Sequence) or hasattr(ax, "ravel") else [ax]
-            if not axes or not all(hasattr(one, "plot") for one in axes):
-                raise TypeError(f"ax: expected matplotlib axes, or two of them, got {ax!r}")
-        drawn = []
-        for axes_i, (name, keys) in zip(axes, panels, strict=False):
-            self._draw(axes_i, name, keys)
-            drawn.append(axes_i)
-        return tuple(drawn)
+        from nnc import plot  # here, as `import nnc` should stay quick
 
-    def _draw(self, axes: Any, name: str, keys: Sequence[str]) -> None:
-        """Draw some of the lists into axes."""
-        quantities = list(dict.fromkeys(key.removeprefix("val_") for key in keys))
-        marker = "o" if len(self.epoch) == 1 else ""
-        for key in keys:
-            quantity = key.removeprefix("val_")
-            axes.plot(
-                self.epoch, self._lists[key], label=key, marker=marker, linewidth=1.8,
-                color=COLOURS[quantities.index(quantity) % len(COLOURS)],
-                linestyle="--" if key.startswith("val_") else "-",
-            )  # fmt: skip
-        if self.best_epoch is not None and len(self.epoch) > 1:
-            axes.axvline(
-                self.best_epoch, color="0.5", linewidth=1, linestyle=":",
-                label=f"best epoch: {self.best_epoch}",
-            )  # fmt: skip
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(name if len(quantities) > 1 else quantities[0].replace("_", " "))
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(visible=True, color="0.5", alpha=0.25, linewidth=0.6)
-        axes.legend(frameon=False)
+        return plot.history(self, ax=ax)
 
 
 def sparkline(values: Sequence[float], width: int = 120, height: int = 24) -> str:

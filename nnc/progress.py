@@ -167,7 +167,7 @@ class _Display(Protocol):
 
 def _choose_display(epochs: int, stream: TextIO) -> _Display | None:
     """Return the display for this stream, and None where nobody looks."""
-    notebook = _in_notebook()
+    notebook = in_notebook()
     if not notebook and not _is_terminal(stream):
         return None
     try:
@@ -186,7 +186,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
     """Return whether a Jupyter kernel runs this code."""
     module = sys.modules.get("IPython")
     get_shell = getattr(module, "get_ipython", None)

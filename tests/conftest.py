@@ -15,6 +15,8 @@ settings.register_profile(
 )
 settings.load_profile("nnc")
 
+os.environ["MPLBACKEND"] = "Agg"  # no windows
+
 # Shells start programs in the background with SIGINT ignored: tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -13,6 +13,12 @@ def test_there_are_notebooks():
     assert [path.name for path in NOTEBOOKS] == [
         "01_from_scratch.ipynb",
         "02_plain_numpy_to_c.ipynb",
+        "03_numpy_keras_nnc.ipynb",
+        "04_activations_and_learning_rates.ipynb",
+        "05_tabular.ipynb",
+        "06_digits.ipynb",
+        "07_inside_the_engine.ipynb",
+        "08_reproducibility.ipynb",
     ]
 
 
@@ -51,3 +57,13 @@ def test_every_section_has_a_chinese_heading(path):
     for section in sections:
         opening = "".join(section.splitlines()[:4])
         assert any("一" <= character <= "鿿" for character in opening), opening
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_end_are_exercises_with_solutions(path):
+    notebook = nbformat.read(path, as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    last = text.split("\n## ")[-1]
+    assert "Exercises" in last.splitlines()[0]
+    assert 2 <= last.count("**Exercise") <= 3
+    assert last.count("*Solution.*") == last.count("**Exercise")

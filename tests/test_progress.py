@@ -54,7 +54,7 @@ def without_tqdm(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def no_notebook(monkeypatch):
-    monkeypatch.setattr(module, "_in_notebook", lambda: False)
+    monkeypatch.setattr(module, "in_notebook", lambda: False)
 
 
 def train(progress, clock, epochs, seconds=0.03):
