@@ -44,6 +44,7 @@ from nnc.tutorial import (  # noqa: E402
 
 if TYPE_CHECKING:
     from nnc import callbacks, files, initializers, layers, losses, metrics, optimizers, schedules
+    from nnc._microscope import microscope
     from nnc.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TimeLimit
     from nnc.estimators import MLPClassifier as MLPClassifier
     from nnc.estimators import MLPRegressor as MLPRegressor
@@ -68,6 +69,7 @@ __version__ = "0.1.0"
 
 # What is imported when it is first asked for, by module.
 _LAZY = {
+    "_microscope": ("microscope",),
     "callbacks": ("EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau", "TimeLimit"),
     "estimators": ("MLPClassifier", "MLPRegressor"),
     "files": ("FormatError",),
@@ -142,6 +144,7 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "microscope",
     "optimizers",
     "reference",
     "register_threadpoolctl",

@@ -1,0 +1,99 @@
+"""The microscope's page in a browser: each stage is opened, and each number asked where it is from.
+
+Needs Debian's chromium.
+"""
+
+import html
+import json
+import math
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from nnc import SGD, BatchNorm, Dense, Dropout, LayerNorm, Network, microscope
+
+pytestmark = pytest.mark.peers
+
+# Goes through the stages as a reader would, and leaves in the page what it saw, or what went wrong.
+READER = """
+<script>
+  const seen = [];
+  try {
+    for (const button of document.querySelectorAll("#map button")) {
+      button.click();
+      const heading = document.getElementById("heading").textContent;
+      for (const section of document.querySelectorAll("section")) {
+        const result = section.querySelector("table");
+        const told = [...result.querySelectorAll("td")].map((cell) => {
+          cell.focus();
+          const marked = [...section.querySelectorAll("table")].slice(1).map(
+            (table) => [...table.querySelectorAll(".marked")].map((cell) => cell.textContent));
+          return [cell.textContent, document.getElementById("told").textContent, marked];
+        });
+        seen.push([heading, section.querySelector("h3").textContent, result.dataset.name, told]);
+      }
+    }
+  } catch (error) {
+    seen.push(String(error.stack));
+  }
+  document.body.dataset.seen = JSON.stringify(seen);
+</script>
+"""
+
+
+def read_in_browser(page, folder):
+    """[heading, formula, name, [cell, explanation, marked cells of the parts]] of all equations."""
+    path = folder / "page.html"
+    path.write_text(page.html + READER)
+    command = [
+        shutil.which("chromium") or "chromium", "--headless", "--no-sandbox", "--disable-gpu",
+        f"--user-data-dir={folder / 'profile'}", "--dump-dom", path.as_uri(),
+    ]  # fmt: skip
+    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    (seen,) = re.findall(r'data-seen="(.*?)"', out)
+    return json.loads(html.unescape(seen))
+
+
+def number(text):
+    return float(text.replace("−", "-"))
+
+
+def arithmetic(text):
+    """What a reader computes from an explanation such as "(0.5 · 2 + (−1) · 3) / 2"."""
+    return eval(text.replace("·", "*").replace("−", "-"), {"__builtins__": {}})
+
+
+NETWORKS = {
+    "tutorial": ([Dense(4, "relu"), Dense(3, "tanh"), Dense(1, "sigmoid")], SGD(0.5)),
+    "mixed": (
+        [LayerNorm(), Dense(4, "gelu"), BatchNorm(), Dropout(0.4), Dense(2, bias=False)],
+        "adam",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_explanations_compute_to_the_numbers(name, tmp_path):
+    layers, optimizer = NETWORKS[name]
+    net = Network(layers, 2, optimizer=optimizer, seed=3, dtype="float64")
+    random = np.random.default_rng(1)
+    y = random.integers(0, 2, 5) if name == "tutorial" else random.normal(size=(5, 2))
+    seen = read_in_browser(microscope(net, random.normal(size=(5, 2)), y), tmp_path)
+    assert not any(isinstance(entry, str) for entry in seen), seen
+    assert len({heading for heading, *_ in seen}) == 3 * len(layers) - ("mixed" == name)
+    computed = 0
+    for heading, _, result, told in seen:
+        for cell, explanation, marked in told:
+            left, *middle, right = explanation.split(" = ")
+            assert left.startswith(f"{result}["), heading
+            assert math.isclose(number(cell), number(right), rel_tol=5.1e-3, abs_tol=1e-300)
+            assert any(marked)
+            (text,) = middle
+            if not re.search(r"[a-zŶ]", text):
+                scale = max(abs(number(n)) for n in re.findall(r"\d[\d.]*(?:e−?\d+)?", text))
+                assert abs(arithmetic(text) - number(right)) <= 0.03 * max(scale, scale**2)
+                computed += 1
+    assert computed > 100
