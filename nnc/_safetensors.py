@@ -55,7 +55,17 @@ _NO_CHECKSUM = "0" * 64  # stands for the checksum while the checksum is compute
 
 
 class FormatError(ValueError):
-    """What was read is not a sound file of this format; the message says what is wrong."""
+    """What was read is not a sound file of this format; the message says what is wrong.
+
+    Examples
+    --------
+    >>> import nnc
+    >>> try:
+    ...     nnc.files.from_bytes(b"something else", kind="network")
+    ... except nnc.FormatError as error:
+    ...     print(error)
+    data: expected a header of at most 1048576 bytes, got 7956005065853857651; is it a file that nnc saved?
+    """
 
 
 class OtherFileError(FormatError):

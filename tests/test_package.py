@@ -193,9 +193,7 @@ def test_types_are_strict_and_the_stubs_agree_with_the_module():
 @pytest.mark.parametrize("name", nnc.__all__)
 def test_every_public_name_is_documented(name):
     thing = getattr(nnc, name)
-    if isinstance(thing, types.ModuleType) or name in {"Flatten", "FormatError"}:
+    if isinstance(thing, types.ModuleType):
         assert len(thing.__doc__) > 40
-        return
-    assert len(thing.__doc__) > 100
-    sections = ("Attributes", "Parameters") if isinstance(thing, type) else ("Returns",)
-    assert any(f"{section}\n" in thing.__doc__ for section in sections)
+    else:
+        assert "Examples\n" in thing.__doc__  # tests/test_docstrings.py looks at the rest

@@ -275,7 +275,7 @@ function updates(i) {
     return {
       result: after,
       text,
-      parts: [["from", name], [plain ? "− η ·" : "and", `d${name}`]],
+      parts: [[plain ? "=" : "from", name], [plain ? "− η ·" : "and", `d${name}`]],
       terms: (r, c) =>
         plain
           ? `${short(value(name, r, c))} − ${short(rate)} · ${bracketed(value(`d${name}`, r, c))}`
