@@ -61,10 +61,10 @@ class FormatError(ValueError):
     --------
     >>> import nnc
     >>> try:
-    ...     nnc.files.from_bytes(b"something else", kind="network")
+    ...     nnc.files.from_bytes(b"", kind="network")
     ... except nnc.FormatError as error:
     ...     print(error)
-    data: expected a header of at most 1048576 bytes, got 7956005065853857651; is it a file that nnc saved?
+    data: expected at least 8 bytes, got 0
     """
 
 

@@ -10,7 +10,11 @@ from numpydoc.validate import validate
 
 import nnc
 
-MODULES = [m.name for m in pkgutil.iter_modules(nnc.__path__) if not m.name.startswith("_")]
+MODULES = {
+    f"nnc.{found.name}": importlib.import_module(f"nnc.{found.name}")
+    for found in pkgutil.iter_modules(nnc.__path__)
+    if not found.name.startswith("_")
+}
 
 # Checks of numpydoc that are off everywhere.
 OFF = {
@@ -45,16 +49,16 @@ def public():
     for name in (*nnc.__all__, "MLPClassifier", "MLPRegressor"):
         if not inspect.ismodule(getattr(nnc, name)):
             add(f"nnc.{name}", getattr(nnc, name))
-    for module in MODULES:
-        for key, thing in vars(importlib.import_module(f"nnc.{module}")).items():
-            ours = getattr(thing, "__module__", None) == f"nnc.{module}"
-            if ours and not key.startswith("_") and (inspect.isclass(thing) or callable(thing)):
-                add(f"nnc.{module}.{key}", thing)
+    for name, module in MODULES.items():
+        for key, thing in vars(module).items():
+            ours = getattr(thing, "__module__", None) == name and not key.startswith("_")
+            if (ours or key in getattr(module, "__all__", ())) and callable(thing):
+                add(f"{name}.{key}", thing)
     return dict(found.values())
 
 
 PUBLIC = public()
-EXAMPLES = {name: thing for name, thing in PUBLIC.items() if ">>>" in (thing.__doc__ or "")}
+EXAMPLES = {name: thing for name, thing in (PUBLIC | MODULES).items() if ">>>" in thing.__doc__}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
