@@ -21,6 +21,7 @@ html_title = "nnc"
 html_copy_source = False
 html_show_copyright = False
 
+highlight_language = "none"  # of blocks that name none
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # notebooks hold their results, and tests/test_notebooks.py runs them
@@ -38,14 +39,12 @@ def _save_step(app: Any, exception: Exception | None) -> None:
     """Save the page that tutorial.md shows in a frame."""
     if exception or app.builder.format != "html":
         return
-    architecture = tutorial_architecture(2, 4, 3, 1)
-    net = nnc.Network.from_architecture(
-        architecture, optimizer=nnc.SGD(0.1), dtype="float64", seed=2
-    )
-    moons = tutorial_moons()
-    nnc.microscope(net, moons.X_train.T[:6], moons.Y_train.T[:6]).save(
-        Path(app.outdir) / "step.html"
-    )
+    moons, architecture = tutorial_moons(), tutorial_architecture(2, 4, 3, 1)
+    params, _, _ = nnc.train(moons.X_train, moons.Y_train, architecture, 2000, 0.3, seed=0)
+    net = nnc.Network.from_architecture(architecture, optimizer=nnc.SGD(0.3), dtype="float64")
+    net.set_weights(params)
+    page = nnc.microscope(net, moons.X_train.T[:6], moons.Y_train.T[:6])
+    page.save(Path(app.outdir) / "step.html")
 
 
 def setup(app: Any) -> None:
