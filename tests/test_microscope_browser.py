@@ -17,11 +17,21 @@ from nnc import SGD, BatchNorm, Dense, Dropout, LayerNorm, Network, microscope
 
 pytestmark = pytest.mark.peers
 
-# Goes through the stages as a reader would, and leaves in the page what it saw, or what went wrong.
-READER = """
+# A reader's way through the page: what it sees, or what went wrong, is left in the page.
+SCRIPT = """
 <script>
   const seen = [];
-  try {
+  try {{
+    {way}
+  }} catch (error) {{
+    seen.push(String(error.stack));
+  }}
+  document.body.dataset.seen = JSON.stringify(seen);
+</script>
+"""
+
+# Opens all stages, and goes to each number that is computed there.
+TO_ALL_NUMBERS = """
     for (const button of document.querySelectorAll("#map button")) {
       button.click();
       const heading = document.getElementById("heading").textContent;
@@ -36,18 +46,34 @@ READER = """
         seen.push([heading, section.querySelector("h3").textContent, result.dataset.name, told]);
       }
     }
-  } catch (error) {
-    seen.push(String(error.stack));
-  }
-  document.body.dataset.seen = JSON.stringify(seen);
-</script>
+"""
+
+# Walks through the first matrix by keys, then steps through the stages, and changes the colours.
+BY_KEYS_AND_BUTTONS = """
+    document.querySelector("td").focus();
+    for (const key of ["ArrowRight", "ArrowDown", "End", "ArrowRight", "Home", "ArrowUp"]) {
+      const press = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+      document.activeElement.dispatchEvent(press);
+      const { row, column } = document.activeElement.dataset;
+      const stops = document.querySelectorAll('td[tabindex="0"]');
+      seen.push([Number(row), Number(column), stops.length]);
+    }
+    const heading = document.getElementById("heading");
+    for (const id of ["next", "next", "back"]) {
+      document.getElementById(id).click();
+      seen.push(heading.textContent);
+    }
+    for (let i = 0; i < 2; i++) {
+      document.getElementById("theme").click();
+      seen.push(getComputedStyle(document.body).backgroundColor);
+    }
 """
 
 
-def read_in_browser(page, folder):
-    """[heading, formula, name, [cell, explanation, marked cells of the parts]] of all equations."""
+def read_in_browser(page, way, folder):
+    """What the script that goes that way has seen."""
     path = folder / "page.html"
-    path.write_text(page.html + READER)
+    path.write_text(page.html + SCRIPT.format(way=way))
     command = [
         shutil.which("chromium") or "chromium", "--headless", "--no-sandbox", "--disable-gpu",
         f"--user-data-dir={folder / 'profile'}", "--dump-dom", path.as_uri(),
@@ -81,7 +107,8 @@ def test_explanations_compute_to_the_numbers(name, tmp_path):
     net = Network(layers, 2, optimizer=optimizer, seed=3, dtype="float64")
     random = np.random.default_rng(1)
     y = random.integers(0, 2, 5) if name == "tutorial" else random.normal(size=(5, 2))
-    seen = read_in_browser(microscope(net, random.normal(size=(5, 2)), y), tmp_path)
+    page = microscope(net, random.normal(size=(5, 2)), y)
+    seen = read_in_browser(page, TO_ALL_NUMBERS, tmp_path)
     assert not any(isinstance(entry, str) for entry in seen), seen
     assert len({heading for heading, *_ in seen}) == 3 * len(layers) - ("mixed" == name)
     computed = 0
@@ -97,3 +124,18 @@ def test_explanations_compute_to_the_numbers(name, tmp_path):
                 assert abs(arithmetic(text) - number(right)) <= 0.03 * max(scale, scale**2)
                 computed += 1
     assert computed > 100
+
+
+def test_keys_and_buttons(tmp_path):
+    net = Network([Dense(3, "relu"), Dense(1, "sigmoid")], 2, seed=0)
+    page = microscope(net, np.eye(2), [0, 1])
+    seen = read_in_browser(page, BY_KEYS_AND_BUTTONS, tmp_path)
+    # Z1 has 3 rows and 2 columns; one cell of each of the 6 matrices is in the order of Tab
+    places = [(0, 1), (1, 1), (1, 1), (1, 1), (1, 0), (0, 0)]
+    assert seen[:6] == [[row, column, 6] for row, column in places]
+    assert seen[6:9] == [
+        "Forward, layer 2: Dense, 3 to 1, sigmoid",
+        "Backward, layer 2: Dense, 3 to 1, sigmoid",
+        "Forward, layer 2: Dense, 3 to 1, sigmoid",
+    ]
+    assert seen[9:] == ["rgb(21, 25, 30)", "rgb(255, 255, 255)"]
