@@ -194,6 +194,7 @@ def _layer(net: Network, place: int) -> dict[str, Any]:
         "bias": spec.has_bias,
         "frozen": place in net.frozen,
         "rate": _plain_rate(net, spec),
+        "penalties": [f"{name}={value:g}" for name, value in _penalties(spec).items()],
     }
 
 
@@ -212,11 +213,15 @@ def _plain_rate(net: Network, spec: LayerSpec) -> float | None:
     optimizer = net.optimizer
     if not isinstance(optimizer, Gradient) or optimizer.engine_name != "sgd":
         return None
-    layer, rate = spec.source, optimizer.learning_rate
-    changes = [optimizer.weight_decay, optimizer.clip_value, optimizer.clip_norm]
-    if isinstance(layer, Dense):
-        changes += [layer.l1, layer.l2, layer.max_norm or 0]
-    return None if callable(rate) or any(changes) else float(rate)
+    rate = optimizer.learning_rate
+    changes = (optimizer.weight_decay, optimizer.clip_value, optimizer.clip_norm)
+    return None if callable(rate) or any(changes) or _penalties(spec) else float(rate)
+
+
+def _penalties(spec: LayerSpec) -> dict[str, float]:
+    """Return what else changes a layer's weights in a step."""
+    values = {name: getattr(spec.source, name, None) for name in ("l1", "l2", "max_norm")}
+    return {name: value for name, value in values.items() if value}
 
 
 def _shown(array: Array, limit: int) -> dict[str, Any]:

@@ -185,12 +185,16 @@ def test_the_parameters_after_the_step_of_every_optimizer(name):
 
 
 def test_where_the_update_is_the_gradient_alone():
-    def rates(optimizer, **options):
+    def said(key, optimizer, **options):
         net = Network([Dense(2, **options), Dense(1)], 2, optimizer=optimizer)
-        return [layer["rate"] for layer in data_of(microscope(net, [[0.0, 1]], [1.0]))["layers"]]
+        return [layer[key] for layer in data_of(microscope(net, [[0.0, 1]], [1.0]))["layers"]]
+
+    def rates(optimizer, **options):
+        return said("rate", optimizer, **options)
 
     assert rates(SGD(0.3)) == [0.3, 0.3]
     assert rates(SGD(0.3), l2=0.1) == rates(SGD(0.3), max_norm=1) == [None, 0.3]
+    assert said("penalties", "adam", l2=0.1, max_norm=1) == [["l2=0.1", "max_norm=1"], []]
     for optimizer in (
         Adam(0.3), SGD(0.3, 0.9), SGD(0.3, clip_norm=1), SGD(0.3, weight_decay=0.1),
         SGD(nnc.schedules.Cosine(0.3)), optimizers.LBFGS(),

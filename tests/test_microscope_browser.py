@@ -30,7 +30,7 @@ SCRIPT = """
 </script>
 """
 
-# Opens all stages, and goes to each number that is computed there.
+# Opens all stages, and points at each number that is computed there.
 TO_ALL_NUMBERS = """
     for (const button of document.querySelectorAll("#map button")) {
       button.click();
@@ -38,7 +38,7 @@ TO_ALL_NUMBERS = """
       for (const section of document.querySelectorAll("section")) {
         const result = section.querySelector("table");
         const told = [...result.querySelectorAll("td")].map((cell) => {
-          cell.focus();
+          cell.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
           const marked = [...section.querySelectorAll("table")].slice(1).map(
             (table) => [...table.querySelectorAll(".marked")].map((cell) => cell.textContent));
           return [cell.textContent, document.getElementById("told").textContent, marked];
@@ -98,6 +98,7 @@ NETWORKS = {
         [LayerNorm(), Dense(4, "gelu"), BatchNorm(), Dropout(0.4), Dense(2, bias=False)],
         "adam",
     ),
+    "dropout first": ([Dropout(0.2), Dense(3, "softsign"), Dense(2, "softmax")], SGD(0.1, 0.9)),
 }
 
 
@@ -106,11 +107,14 @@ def test_explanations_compute_to_the_numbers(name, tmp_path):
     layers, optimizer = NETWORKS[name]
     net = Network(layers, 2, optimizer=optimizer, seed=3, dtype="float64")
     random = np.random.default_rng(1)
-    y = random.integers(0, 2, 5) if name == "tutorial" else random.normal(size=(5, 2))
+    y = random.normal(size=(5, 2)) if name == "mixed" else random.integers(0, 2, 5)
     page = microscope(net, random.normal(size=(5, 2)), y)
     seen = read_in_browser(page, TO_ALL_NUMBERS, tmp_path)
     assert not any(isinstance(entry, str) for entry in seen), seen
-    assert len({heading for heading, *_ in seen}) == 3 * len(layers) - ("mixed" == name)
+    # dropout has no parameters to update, and before the first layer none to go back to
+    dropouts = [i for i, layer in enumerate(layers) if isinstance(layer, Dropout)]
+    stages = 3 * len(layers) - len(dropouts) - dropouts.count(0)
+    assert len({heading for heading, *_ in seen}) == stages
     computed = 0
     for heading, _, result, told in seen:
         for cell, explanation, marked in told:

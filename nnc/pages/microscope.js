@@ -30,6 +30,9 @@ const ACTIVATIONS = {
   log_softmax: ["Z − log of the sum of e^Z for the sample", ""],
 };
 
+// Those whose elements depend on all outputs of a sample.
+const SHARED = ["softmax", "log_softmax"];
+
 const RULES = {
   sgd: "p ← p − η g",
   momentum: "v ← μ v + g, p ← p − η v",
@@ -80,18 +83,16 @@ function dense(i) {
       (bias ? ` + ${bracketed(value(b, r, 0))}` : ""),
     marks: (r, c) => ({ [W]: [r, null], [A]: [null, c], [b]: [r, 0] }),
   };
+  const shared = SHARED.includes(activation);
   const activated = {
     result: `A${i}`,
     text: `A${i} = g(${Z}), ${activation}: g(Z) = ${ACTIVATIONS[activation][0]}`,
     parts: [["= g", Z]],
-    terms: (r, c) => (activation in SHARED ? `g of column ${c}` : `g(${short(value(Z, r, c))})`),
-    marks: (r, c) => ({ [Z]: [activation in SHARED ? null : r, c] }),
+    terms: (r, c) => (shared ? `g of column ${c}` : `g(${short(value(Z, r, c))})`),
+    marks: (r, c) => ({ [Z]: [shared ? null : r, c] }),
   };
   return [linear, activated];
 }
-
-// Activations whose elements depend on all outputs of a sample.
-const SHARED = { softmax: true, log_softmax: true };
 
 function denseBack(i) {
   const { key, bias, activation } = layers[i - 1];
@@ -175,7 +176,7 @@ function dropout(i) {
 }
 
 function dropoutBack(i) {
-  return i > 1 ? [timesMask(`dA${i - 1}`, `dA${i}`, i, "what was dropped has no slope")] : [];
+  return [timesMask(`dA${i - 1}`, `dA${i}`, i, "what was dropped has no slope")];
 }
 
 function timesMask(result, of, i, why) {
@@ -262,7 +263,8 @@ function parameters(i) {
 }
 
 function updates(i) {
-  const { frozen, rate } = layers[i - 1];
+  const { frozen, rate, penalties } = layers[i - 1];
+  const rule = `${RULES[data.optimizer.kind]}: ${[data.optimizer.text, ...penalties].join(", ")}`;
   return parameters(i).map((name) => {
     const after = `${name} after`;
     const plain = rate !== null && !frozen;
@@ -271,7 +273,7 @@ function updates(i) {
       ? "frozen: training leaves it as it is"
       : plain
         ? `${name} ← ${name} − η d${name}, η = ${short(rate)}`
-        : `${RULES[data.optimizer.kind]}, with g = d${name}: ${data.optimizer.text}`;
+        : `g = d${name}, ${rule}`;
     return {
       result: after,
       text,
@@ -287,27 +289,29 @@ function updates(i) {
 
 // -------------------------------------------------------------------------------------- stages
 
+const PASSES = { Forward: "Forward →", Backward: "← Backward", Update: "Update" };
+
+// What a layer's stage is about: "" where there is nothing to compute.
+function labelOf(pass, i) {
+  const { kind } = layers[i - 1];
+  if (pass === "Update") return parameters(i).join(", ");
+  if (pass === "Forward") return kind === "dense" ? `Z${i}, A${i}` : `A${i}`;
+  if (kind === "dropout" && i === 1) return "";
+  const slopes = parameters(i).map((name) => `d${name}`);
+  return [kind === "dense" ? `dZ${i}` : `dA${i}`, ...slopes].join(", ");
+}
+
+function equationsOf({ pass, place }) {
+  const [forward, backward] = KINDS[layers[place - 1].kind];
+  return { Forward: forward, Backward: backward, Update: updates }[pass](place);
+}
+
 function stagesOf() {
-  const way = layers.map((layer, k) => ({
-    pass: "Forward",
-    place: k + 1,
-    label: layer.kind === "dense" ? `Z${k + 1}, A${k + 1}` : `A${k + 1}`,
-    equations: () => KINDS[layer.kind][0](k + 1),
-  }));
-  const back = layers.map((layer, k) => ({
-    pass: "Backward",
-    place: k + 1,
-    label: [...(layer.kind === "dense" ? [`dZ${k + 1}`] : [`dA${k + 1}`]),
-      ...parameters(k + 1).map((name) => `d${name}`)].join(", "),
-    equations: () => KINDS[layer.kind][1](k + 1),
-  }));
-  const update = layers.map((_, k) => ({
-    pass: "Update",
-    place: k + 1,
-    label: parameters(k + 1).join(", "),
-    equations: () => updates(k + 1),
-  }));
-  return [...way, ...back.reverse(), ...update].filter((stage) => stage.label);
+  const places = layers.map((_, k) => k + 1);
+  const of = (pass, order) => order.map((place) => ({ pass, place, label: labelOf(pass, place) }));
+  const back = [...places].reverse();
+  const all = [...of("Forward", places), ...of("Backward", back), ...of("Update", places)];
+  return all.filter((stage) => stage.label);
 }
 
 const HINT = "Point at a number, or reach it with Tab and the arrow keys, to see where it comes from.";
@@ -326,8 +330,7 @@ function drawMap() {
   for (let place = 1; place <= last; place++) {
     map.append(element("b", { textContent: `layer ${place}`, title: layers[place - 1].text }));
   }
-  const arrows = { Forward: "Forward →", Backward: "← Backward", Update: "Update" };
-  for (const [pass, text] of Object.entries(arrows)) {
+  for (const [pass, text] of Object.entries(PASSES)) {
     map.append(element("b", { textContent: text }));
     for (let place = 1; place <= last; place++) {
       const number = stages.findIndex((s) => s.pass === pass && s.place === place);
@@ -356,7 +359,7 @@ function open(number) {
     else button.removeAttribute("aria-current");
   }
   document.getElementById("told").textContent = HINT;
-  const sections = stage.equations().map(drawEquation);
+  const sections = equationsOf(stage).map(drawEquation);
   document.getElementById("stage").replaceChildren(...sections);
 }
 
