@@ -89,7 +89,7 @@ def microscope(net: Network, X: Any, y: Any, *, limit: int = 64) -> Page:
     for name, array in before.params.items():
         matrices[name] = array
         matrices[f"{name} after"] = after.params[name]
-    title = f"One training step of {before!r}"
+    losses = np.array([trained.evaluate(X, y)["loss"] for trained in (before, after)])
     return _page.render(
         "microscope",
         {
@@ -99,14 +99,13 @@ def microscope(net: Network, X: Any, y: Any, *, limit: int = 64) -> Page:
             "loss": {
                 "kind": before.loss.kind,
                 "smoothing": before.loss.smoothing,
-                "before": before.evaluate(X, y)["loss"],
-                "after": after.evaluate(X, y)["loss"],
+                "values": _page.numbers(losses),
             },
             "optimizer": {"kind": before.optimizer.engine_name, "text": repr(before.optimizer)},
             "layers": [_layer(before, i) for i in range(len(before.specs))],
             "matrices": {name: _shown(array, most) for name, array in matrices.items()},
         },
-        title=title,
+        title=f"One training step of {before!r}",
         height=720,
     )
 
@@ -115,8 +114,7 @@ def _forward_and_back(net: Network, data: Data) -> dict[str, Array]:
     """Return A0, Z1, A1, … and dZ1, dA1, …, and what is needed between them."""
     specs, params = net.specs, net.params
     kept = _kept(net, len(data.X))
-    columns = data.X.astype(net.dtype).T * net.dtype.type(net.input_scale or 1)
-    _, memory = _trace.forward(specs, params, columns, kept)
+    _, memory = _trace.forward(specs, params, net._columns(data.X), kept)
     last = len(specs)
     dZ = _output_gradient(net, data, memory[f"Z{last}"])
     # that is behind the last activation already
@@ -192,6 +190,7 @@ def _layer(net: Network, place: int) -> dict[str, Any]:
         "activation": spec.activation,
         "key": spec.key,
         "bias": spec.has_bias,
+        "momentum": spec.momentum,
         "frozen": place in net.frozen,
         "rate": _plain_rate(net, spec),
         "penalties": [f"{name}={value:g}" for name, value in _penalties(spec).items()],

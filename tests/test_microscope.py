@@ -173,15 +173,20 @@ def test_the_parameters_after_the_step_of_every_optimizer(name):
     X, y = random.normal(size=(8, 2)), random.normal(size=8)
     net.step(X, y)
     page = microscope(net, X, y)
-    loss = net.evaluate(X, y)["loss"]
+    losses = [net.evaluate(X, y)["loss"]]
     net.step(X, y)
+    losses.append(net.evaluate(X, y)["loss"])
     found = matrices_of(page)
     for key, array in net.params.items():
         np.testing.assert_array_equal(found[f"{key} after"], array)
     assert data_of(page)["loss"] == {
-        "kind": "mean_squared_error", "smoothing": 0, "before": loss,
-        "after": net.evaluate(X, y)["loss"],
+        "kind": "mean_squared_error", "smoothing": 0, "values": losses,
     }  # fmt: skip
+
+
+def test_a_loss_that_overflows():
+    net = Network([Dense(1)], 1, optimizer=SGD(1e20), dtype="float32")
+    assert data_of(microscope(net, [[1e8]], [0.0]))["loss"]["values"][1] == "Infinity"
 
 
 def test_where_the_update_is_the_gradient_alone():

@@ -237,9 +237,10 @@ function normBack(i) {
     rowSums(`dbeta${key}`, dA),
   ];
   if (i > 1) {
+    const whole = `(D − mean D − ${hat} ∗ mean(D ∗ ${hat})) / √(variance + ε)`;
     found.push({
       result: `dA${i - 1}`,
-      text: `dA${i - 1} = (D − mean D − ${hat} ∗ mean(D ∗ ${hat})) / √(variance + ε), D = ${gamma} ∗ ${dA}, over ${words}`,
+      text: `dA${i - 1} = ${whole}, D = ${gamma} ∗ ${dA}, over ${words}`,
       parts: [["of", dA], ["and", hat], ["and", gamma]],
       terms: () => `the slopes of ${words}, less what the norm takes away`,
       marks: (r, c) => ({ [dA]: all(r, c), [hat]: all(r, c), [gamma]: [all(r, c)[0], 0] }),
@@ -262,29 +263,51 @@ function parameters(i) {
   return [`gamma${key}`, `beta${key}`];
 }
 
+// The running statistics of a batch norm, which predictions use.
+function moments(i) {
+  const { kind, key, momentum } = layers[i - 1];
+  if (kind !== "batch_norm") return [];
+  return ["mean", "variance"].map((word) => {
+    const name = `${word}${key}`;
+    return {
+      result: `${name} after`,
+      text: `${name} ← ρ ${name} + (1 − ρ) ${word} of A${i - 1} over the batch, ρ = ${momentum}`,
+      parts: [["from", name]],
+      terms: (r, c) => moved(name, r, c),
+      marks: (r, c) => ({ [name]: [r, c] }),
+    };
+  });
+}
+
+// What a number was before the step, and by how much it moves.
+function moved(name, r, c) {
+  const change = value(`${name} after`, r, c) - value(name, r, c);
+  const sign = change < 0 ? "−" : "+";
+  return `${exact(value(name, r, c))} ${sign} ${short(Math.abs(change))}`;
+}
+
 function updates(i) {
   const { frozen, rate, penalties } = layers[i - 1];
   const rule = `${RULES[data.optimizer.kind]}: ${[data.optimizer.text, ...penalties].join(", ")}`;
-  return parameters(i).map((name) => {
-    const after = `${name} after`;
-    const plain = rate !== null && !frozen;
-    const change = (r, c) => value(after, r, c) - value(name, r, c);
+  const plain = rate !== null && !frozen;
+  const trained = parameters(i).map((name) => {
     const text = frozen
       ? "frozen: training leaves it as it is"
       : plain
         ? `${name} ← ${name} − η d${name}, η = ${short(rate)}`
         : `g = d${name}, ${rule}`;
     return {
-      result: after,
+      result: `${name} after`,
       text,
       parts: [[plain ? "=" : "from", name], [plain ? "− η ·" : "and", `d${name}`]],
       terms: (r, c) =>
         plain
           ? `${short(value(name, r, c))} − ${short(rate)} · ${bracketed(value(`d${name}`, r, c))}`
-          : `${exact(value(name, r, c))} ${change(r, c) < 0 ? "−" : "+"} ${short(Math.abs(change(r, c)))}`,
+          : moved(name, r, c),
       marks: (r, c) => ({ [name]: [r, c], [`d${name}`]: [r, c] }),
     };
   });
+  return [...trained, ...moments(i)];
 }
 
 // -------------------------------------------------------------------------------------- stages
@@ -396,7 +419,7 @@ function part(figure, before = "", behind = "") {
 }
 
 function start() {
-  const [before, after] = [data.loss.before, data.loss.after].map((loss) => loss.toPrecision(6));
+  const [before, after] = data.loss.values.map((loss) => Number(loss).toPrecision(6));
   document.getElementById("facts").textContent =
     `${data.network}. Samples: m = ${data.samples}. ` +
     `Loss: ${before} before the step, ${after} after it.`;
