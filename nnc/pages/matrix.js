@@ -34,8 +34,8 @@ function headings(count, total) {
   return total > count ? [...names, "…"] : names;
 }
 
-// A figure of one matrix. `choose(row, column)` is called for the cell that is pointed at or has the
-// focus, and `leave()` when there is none any more.
+// A figure of one matrix. `choose(row, column)` is called for the cell that is pointed at or has
+// the focus, and `leave()` when there is none any more.
 function matrixFigure(name, matrix, choose, leave) {
   const [rows, columns] = matrix.shape;
   const values = matrix.values;

@@ -1,9 +1,10 @@
 "use strict";
 
-// One training step: a map of its stages, and the equations of the stage that is chosen. An equation
-// is {result, text, parts, terms, marks}: the name of the matrix that it gives; the formula; the
-// matrices that it takes, as [sign before, name, sign behind]; what an element is computed from, in
-// numbers; and which elements of each part those are, as [row, column], of which null means all.
+// One training step: a map of its stages, and the equations of the stage that is chosen. An
+// equation is {result, text, parts, terms, marks}: the name of the matrix that it gives; the
+// formula; the matrices that it takes, as [sign before, name, sign behind]; what an element is
+// computed from, in numbers; and which elements of each part those are, as [row, column], of which
+// null means all.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const layers = data.layers;
@@ -337,7 +338,7 @@ function stagesOf() {
   return all.filter((stage) => stage.label);
 }
 
-const HINT = "Point at a number, or reach it with Tab and the arrow keys, to see where it comes from.";
+const HINT = "Point at a number, or reach it by Tab and arrow keys, to see where it comes from.";
 
 const stages = stagesOf();
 let current = 0;
