@@ -188,7 +188,7 @@ function repaint() {
 }
 
 async function main() {
-  core = await Core.load(fromBase64($("core").textContent));
+  core = await Core.load(fromBase64(data.core));
   const numbers = (text) => new Float64Array(fromBase64(text).buffer);
   const load = (part) => {
     part.x = numbers(part.x);
