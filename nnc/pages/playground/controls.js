@@ -1,12 +1,6 @@
 // controls.js - what the page is made of and reacts to, and its beginning.
 "use strict";
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 function label(made, text) {
   made.setAttribute("aria-label", text);
   return made;
