@@ -35,11 +35,6 @@ numpydoc_show_class_members = False
 shutil.copytree(HERE.parent / "notebooks", HERE / "notebooks", dirs_exist_ok=True)
 
 
-def _escape(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Say that a quoted prefix such as 'val_' is no reference."""
-    lines[:] = [line.replace("_'", "\\_'") for line in lines]
-
-
 def _save_step(app: Any, exception: Exception | None) -> None:
     """Save the page that tutorial.md shows in a frame."""
     if exception or app.builder.format != "html":
@@ -53,5 +48,4 @@ def _save_step(app: Any, exception: Exception | None) -> None:
 
 def setup(app: Any) -> None:
     """Connect to Sphinx."""
-    app.connect("autodoc-process-docstring", _escape)
     app.connect("build-finished", _save_step)

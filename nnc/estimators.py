@@ -106,8 +106,8 @@ class MLPClassifier(BaseClassifier):
         The first parameters of each layer, (n_in, n_out) and (n_out,), in place of random ones.
     callbacks : callback, callable or list of them, optional
         Of `nnc.callbacks`; a function (epoch, logs) that returns True ends the training. Logs are
-        'loss'; and of validation samples 'val_loss' and the score, as 'val_accuracy', or 'val_' and
-        the name of the scorer.
+        ``loss``; and of validation samples ``val_loss`` and the score, as ``val_accuracy``, or
+        ``val_`` and the name of the scorer.
     max_time : float, optional
         Seconds after which no further epoch begins.
     dtype : {'float32', 'float64'}, optional
@@ -361,8 +361,8 @@ class MLPRegressor(BaseRegressor):
         The first parameters of each layer, (n_in, n_out) and (n_out,), in place of random ones.
     callbacks : callback, callable or list of them, optional
         Of `nnc.callbacks`; a function (epoch, logs) that returns True ends the training. Logs are
-        'loss'; and of validation samples 'val_loss' and the score, as 'val_r2_score', or 'val_' and
-        the name of the scorer.
+        ``loss``; and of validation samples ``val_loss`` and the score, as ``val_r2_score``, or
+        ``val_`` and the name of the scorer.
     max_time : float, optional
         Seconds after which no further epoch begins.
     dtype : {'float32', 'float64'}, optional
@@ -404,7 +404,7 @@ class MLPRegressor(BaseRegressor):
     >>> from nnc import MLPRegressor
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> regressor = MLPRegressor(solver="lbfgs", max_iter=500, random_state=0).fit(X, y)
+    >>> regressor = MLPRegressor(solver="lbfgs", max_iter=2000, random_state=0).fit(X, y)
     >>> regressor.score(X, y) > 0.5
     True
     """
