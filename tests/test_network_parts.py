@@ -247,7 +247,7 @@ MANY = """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + (200 << 20), -1))
-    history = network.fit(epochs=10**9, max_time=0.2, **options)
+    history = network.fit(epochs=10**9, max_time=0.5, **options)
     assert history.stopped_by == "max_time" and len(history.epoch) > 2
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
 """
