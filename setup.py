@@ -47,7 +47,11 @@ setup(
     ext_modules=[
         Extension(
             "nnc._core",
-            sources=sorted(glob("csrc/*/*.c")),
+            sources=[
+                path
+                for ring in ("bind", "core", "kernels")
+                for path in sorted(glob(f"csrc/{ring}/*.c"))
+            ],
             depends=sorted(glob("csrc/*.h") + glob("csrc/*/*.h")),
             include_dirs=["csrc", numpy.get_include()],
             extra_compile_args=COMPILE,

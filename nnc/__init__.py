@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         plot,
         schedules,
     )
+    from nnc._playground import playground
     from nnc.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TimeLimit
     from nnc.estimators import MLPClassifier as MLPClassifier
     from nnc.estimators import MLPRegressor as MLPRegressor
@@ -79,6 +80,7 @@ __version__ = "0.1.0"
 
 # What is imported when it is first asked for, by module.
 _LAZY = {
+    "_playground": ("playground",),
     "callbacks": ("EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau", "TimeLimit"),
     "estimators": ("MLPClassifier", "MLPRegressor"),
     "files": ("FormatError",),
@@ -157,6 +159,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "playground",
     "plot",
     "reference",
     "register_threadpoolctl",

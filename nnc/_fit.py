@@ -19,7 +19,7 @@ from nnc import metrics as _metrics
 from nnc._arguments import Array, DivergenceError, read_index, read_threads
 from nnc._data import Data
 from nnc._rates import Rates
-from nnc.callbacks import Callback, CallbackList, EarlyStopping, ReduceLROnPlateau
+from nnc.callbacks import CallbackList, EarlyStopping, want_rates
 from nnc.history import History
 from nnc.losses import Custom
 from nnc.metrics import Metric
@@ -206,7 +206,7 @@ def make_plan(
     stopper = _read_early_stopping(early_stopping, validation)
     if stopper is not None:
         watchers = CallbackList([*watchers.callbacks, stopper], network)
-    if len(watchers) and (rates.are_few or _want_rates(watchers)):
+    if len(watchers) and (rates.are_few or want_rates(watchers)):
         watchers.set_rates(rates.keep())
     keys = ["loss", *(["accuracy"] if network.loss.has_accuracy else []), *(m.name for m in found)]
     keys += [f"val_{key}" for key in keys] if validation else []
@@ -231,15 +231,6 @@ def make_plan(
         verbose=verbose,
         deadline=deadline,
         batches=batches,
-    )
-
-
-def _want_rates(watchers: CallbackList) -> bool:
-    """Whether a callback may look at the learning rates, or change them: few of nnc's own do."""
-    return any(
-        isinstance(callback, ReduceLROnPlateau)
-        or (isinstance(callback, Callback) and not type(callback).__module__.startswith("nnc."))
-        for callback in watchers.callbacks
     )
 
 

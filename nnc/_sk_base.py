@@ -6,34 +6,39 @@
 
 from __future__ import annotations
 
-import operator
+import copy
 import time
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, is_classifier
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from nnc import _core, _sk_engine, _sk_solvers
 from nnc._arguments import Array, read_threads
-from nnc._sk_epochs import Epochs, Watched
-from nnc._sk_solvers import Optimizer, Training
+from nnc._sk_callbacks import watchers_of
+from nnc._sk_engine import Task
+from nnc._sk_epochs import Epochs, Unbroken, Watched
+from nnc._sk_optimizers import Optimizer
+from nnc._sk_parameters import (
+    CONSTRAINTS,
+    NOT_LBFGS,
+    dropout_rates,
+    hidden_activations,
+    hidden_sizes,
+    initial_parameters,
+    new_optimizer,
+)
+from nnc._sk_solvers import Training
 from nnc._sk_tasks import CallbackSupportMixin, Tasks, tasks_of
-
-STOCHASTIC = ("sgd", "adam")
-
-# scikit-learn's four, and the engine's others.
-ACTIVATIONS = {"identity", "logistic", "tanh", "relu"} | set(_core.ACTIVATIONS) - {
-    "sigmoid", "softmax", "log_softmax"
-}  # fmt: skip
+from nnc.losses import Loss
 
 
 class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -43,41 +48,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         set_fit_request: Any
         set_partial_fit_request: Any
         set_score_request: Any
+    _optimizer: Optimizer
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(ACTIVATIONS), list, tuple],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
-        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "max_time": [Interval(Real, 0, None, closed="neither"), None],
-        "dtype": [StrOptions({"float32", "float64"}), type, np.dtype, None],
-        "n_threads": [Interval(Integral, 1, _core.MAX_THREADS, closed="both"), None],
-    }
+    _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
 
     # ---------------------------------------------------------------------- of the kinds
 
@@ -93,6 +66,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _out_activation(self) -> str: ...
 
     @abstractmethod
+    def _read_loss(self) -> str | Loss:
+        """Return scikit-learn's name of the loss, or nnc's loss, which fits the outputs."""
+
+    @abstractmethod
     def _labels_of(self, y: Array) -> Array:
         """Return what y (m, n_outputs) was before it was encoded."""
 
@@ -105,71 +82,33 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     # -------------------------------------------------------------------------- networks
 
-    def _hidden_sizes(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if np.any(np.array(sizes) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [operator.index(size) for size in sizes]
-
-    def _hidden_activations(self, n_hidden: int) -> list[str]:
-        """Return the activation of each hidden layer."""
-        names = self.activation
-        if isinstance(names, str):
-            return [names] * n_hidden
-        if len(names) != n_hidden:
-            raise ValueError(
-                f"activation: expected one for each of {n_hidden} hidden layers, got "
-                f"{len(names)}; pass one name for all of them"
-            )
-        unknown = [name for name in names if name not in ACTIVATIONS]
-        if unknown:
-            raise ValueError(
-                f"activation: expected names among {', '.join(sorted(ACTIVATIONS))}, got "
-                f"{unknown[0]!r}"
-            )
-        return list(names)
-
-    def _dropout_rates(self, n_hidden: int) -> list[float]:
-        rates = self.dropout
-        rates = list(rates) if isinstance(rates, list | tuple) else [rates] * n_hidden
-        if len(rates) != n_hidden or not all(
-            isinstance(rate, int | float | np.number) and 0 <= rate < 1 for rate in rates
-        ):
-            raise ValueError(
-                f"dropout: expected a number in [0, 1), or one for each of {n_hidden} hidden "
-                f"layers, got {self.dropout!r}"
-            )
-        return [float(rate) for rate in rates]
-
     def _units(self) -> list[int]:
         return [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
 
-    def _engine(self, dtype: Any, dropout: Sequence[float] = ()) -> _core.Engine:
-        """Return an engine with the parameters as they are."""
+    def _task(self) -> Task:
+        return _sk_engine.task_of(self._read_loss(), self.out_activation_, self.n_outputs_)
+
+    def _engine(
+        self, dtype: Any, dropout: Sequence[float] = (), loss: str | None = None
+    ) -> _core.Engine:
+        """Return an engine with the parameters as they are, by default to predict."""
         units = self._units()
-        activations = [*self._hidden_activations(len(units) - 2), self.out_activation_]
-        task = _sk_engine.task_of(self.loss, self.out_activation_, units[-1])
-        engine = _sk_engine.new_engine(units, activations, task.loss, dtype, dropout)
+        activations = [*hidden_activations(self, len(units) - 2), self.out_activation_]
+        engine = _sk_engine.new_engine(units, activations, dtype, dropout, loss)
         _sk_engine.load(engine, self.coefs_, self.intercepts_)
         return engine
 
     def _initialize(self, units: list[int], dtype: Any) -> None:
-        """Draw the parameters as scikit-learn does, and let all records begin."""
+        """Set the first parameters, and let all records begin."""
         self.n_iter_ = self.t_ = 0
-        self.n_outputs_ = units[-1]
         self.n_layers_ = len(units)
         self.out_activation_ = self._out_activation()
-        hidden = self._hidden_activations(len(units) - 2)
+        hidden = hidden_activations(self, len(units) - 2)
         names = [*hidden, hidden[-1] if hidden else str(self.activation)]
-        self.coefs_, self.intercepts_ = [], []
-        for fan_in, fan_out, name in zip(units[:-1], units[1:], names, strict=True):
-            bound = np.sqrt((2.0 if name == "logistic" else 6.0) / (fan_in + fan_out))
-            coef = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
-            intercept = self._random_state.uniform(-bound, bound, fan_out)
-            self.coefs_.append(coef.astype(dtype, copy=False))
-            self.intercepts_.append(intercept.astype(dtype, copy=False))
-        if self.solver in STOCHASTIC:
+        self.coefs_, self.intercepts_ = initial_parameters(
+            self, units, names, self._random_state, dtype
+        )
+        if self.solver != "lbfgs":
             self._begin_records()
 
     def _begin_records(self) -> None:
@@ -181,6 +120,20 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.validation_scores_: list[float] | None = [] if stopping else None
         self.best_validation_score_ = -np.inf if stopping else None
         self.validation_loss_curve_: list[float] | None = None
+
+    def _score_watched(
+        self, watched: Watched, loss: float, outputs: Array, training: Training
+    ) -> float:
+        """Return what `scoring` says of validation samples."""
+        if self.scoring == "loss":
+            return -loss
+        if self.scoring is None:
+            return self._score_outputs(watched.y, outputs, watched.weights)
+        judged = copy.copy(self)
+        judged.__dict__ |= self._shown(training)
+        judged.__dict__.pop("feature_names_in_", None)  # X has none any more
+        weights = {} if watched.weights is None else {"sample_weight": watched.weights}
+        return float(get_scorer(self.scoring)(judged, watched.X, watched.y, **weights))
 
     # ------------------------------------------------------------------------------- fit
 
@@ -228,9 +181,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Self:
         start = time.monotonic()
-        hidden = self._hidden_sizes()
-        rates = self._dropout_rates(len(hidden))
+        hidden = hidden_sizes(self)
+        rates = dropout_rates(self, len(hidden))
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        resumes = self.warm_start == "resume" and not first and not incremental
         raw_X, raw_y = X, y
         X, y = self._read_data(X, y, incremental, first)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
@@ -241,7 +195,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             )
         weights = self._weigh(raw_y, weights)
         units = [X.shape[1], *hidden, y.shape[1]]
-        self._random_state = check_random_state(self.random_state)
+        if not (resumes and hasattr(self, "_unbroken")):
+            self._random_state = check_random_state(self.random_state)
+            self._unbroken = Unbroken()
         self.n_outputs_ = units[-1]
         watched = self._read_validation(*validation)
         if first:
@@ -260,13 +216,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if self.solver == "lbfgs":
             self._fit_lbfgs(X, y, weights, rates, tasks)
         else:
-            self._fit_stochastic(X, y, weights, incremental, rates, watched, start, tasks)
+            self._fit_stochastic(X, y, weights, incremental, resumes, rates, watched, start, tasks)
         if not all(np.isfinite(p).all() for p in [*self.coefs_, *self.intercepts_]):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed. Training diverged after "
                 f"{self.n_iter_} iterations; scale X, or pass a smaller learning_rate_init."
             )
+        if self.warm_start != "resume":
+            del self._unbroken  # nobody goes on with it
         if tasks is not None:
             tasks.end_all()
         return self
@@ -291,7 +249,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return labels as the engine takes them: classes for softmax, else a matrix."""
         if self.out_activation_ == "softmax":
             return Y.argmax(axis=1).astype(np.int64)
-        if self.loss == "poisson" and (Y < 0).any():
+        if self._task().loss == "poisson" and (Y < 0).any():
             raise ValueError(
                 f"y: expected numbers of at least 0 for the loss 'poisson', got {Y.min()}; use "
                 "loss='squared_error'"
@@ -302,12 +260,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self, X: Any, y: Array, weights: Array | None, batch_size: int, dropout: Sequence[float]
     ) -> Training:
         dtype = np.float64 if self.solver == "lbfgs" else self.coefs_[0].dtype
-        dense = not hasattr(X, "toarray")
+        dense, task = not hasattr(X, "toarray"), self._task()
         if weights is not None:
             weights = np.ascontiguousarray(weights, np.float64)
         return Training(
-            engine=self._engine(dtype, dropout),
-            task=_sk_engine.task_of(self.loss, self.out_activation_, self.n_outputs_),
+            engine=self._engine(dtype, dropout, task.loss),
+            task=task,
             units=self._units(),
             X=np.ascontiguousarray(X) if dense else X.tocsr(),
             Y=self._encode(y, dtype),
@@ -316,7 +274,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             batch_size=batch_size,
             n_threads=read_threads(self.n_threads),
             # drawn where it is needed only: the stream is to be that of scikit-learn
-            dropout_seed=self._random_state.randint(2**31) if any(dropout) else 0,
+            dropout_seed=self._unbroken.dropout_seed(self._random_state) if any(dropout) else 0,
+            saturated=self._unbroken.saturated,
         )
 
     def _keep(self, block: Array, training: Training) -> None:
@@ -338,13 +297,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         dropout: Sequence[float],
         tasks: Tasks | None,
     ) -> None:
-        for name, asked in (
-            ("dropout", any(dropout)),
-            ("clip_value", self.clip_value is not None),
-            ("clip_norm", self.clip_norm is not None),
-            ("max_time", self.max_time is not None),
-        ):
-            if asked:
+        for name in NOT_LBFGS:
+            if any(dropout) if name == "dropout" else getattr(self, name) is not None:
                 raise ValueError(f"{name}: lbfgs knows no {name}; leave it out, or use 'adam'")
         training = self._training(X, y, weights, len(y), ())
         end_iteration = None
@@ -370,21 +324,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.loss_ = float(result.fun)
         self._keep(training.engine.params, training)
 
-    def _new_optimizer(self) -> Optimizer:
-        return Optimizer(
-            self.solver,
-            self.learning_rate_init,
-            self.learning_rate,
-            self.power_t,
-            self.momentum,
-            self.nesterovs_momentum,
-            self.beta_1,
-            self.beta_2,
-            self.epsilon,
-            self.clip_value or 0.0,
-            self.clip_norm or 0.0,
-        )
-
     def _split(
         self, X: Any, y: Array, weights: Array | None
     ) -> tuple[Any, Array, Array | None, Watched]:
@@ -392,7 +331,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         parts = [X, y] if weights is None else [X, y, weights]
         parts = train_test_split(
             *parts,
-            random_state=self._random_state,
+            random_state=self._unbroken.split_stream(self._random_state),
             test_size=self.validation_fraction,
             # several labels a sample cannot be stratified
             stratify=y if is_classifier(self) and self.n_outputs_ == 1 else None,
@@ -407,8 +346,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return X_train, y_train, kept, Watched(X_val, self._labels_of(y_val), y_val, held)
 
     def _read_batch_size(self, n_samples: int) -> int:
+        needs_all = self._optimizer.full_batch
         if self.batch_size == "auto":
-            return min(200, n_samples)
+            return n_samples if needs_all else min(200, n_samples)
+        if needs_all and self.batch_size < n_samples:
+            raise ValueError(
+                f"batch_size: {self._optimizer.engine_name} needs all samples in a step, expected "
+                f"{n_samples} or more, got {self.batch_size}; pass batch_size='auto'"
+            )
         if self.batch_size > n_samples:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
@@ -423,6 +368,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         y: Array,
         weights: Array | None,
         incremental: bool,
+        resumes: bool,
         dropout: Sequence[float],
         watched: Watched | None,
         start: float,
@@ -433,21 +379,38 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if not hasattr(self, "loss_curve_"):  # lbfgs has none
             self._begin_records()
         if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = self._new_optimizer()
+            optimizer = new_optimizer(self)
+            if resumes and hasattr(self, "_optimizer"):
+                optimizer.go_on_from(self._optimizer)
+            self._optimizer = optimizer
         if self.early_stopping and watched is None:
             X, y, weights, watched = self._split(X, y, weights)
+        if self.scoring is not None and watched is None:
+            raise ValueError(
+                "scoring: there are no validation samples to score; pass early_stopping=True, or "
+                "X_val and y_val, or leave it out"
+            )
         training = self._training(X, y, weights, self._read_batch_size(X.shape[0]), dropout)
+        training.decay = self._optimizer.decay(training.task.slope)
         self._optimizer.install(training.engine)
+        self._optimizer.begin(1 if incremental else self.max_iter, training.n_steps)
         if watched is not None:
             watched.Y = self._encode(watched.Y, self.coefs_[0].dtype)
             self.validation_loss_curve_ = self.validation_loss_curve_ or []
             self.validation_scores_ = self.validation_scores_ or []
+        if resumes and self._no_improvement_count > self.n_iter_no_change:
+            self._no_improvement_count = 0  # that ended the fit before
         # none that an earlier fit found: from a warm start scikit-learn keeps the last ones, too,
         # where none gets a better score
-        self._best_params = None if self.loss_curve_ else training.engine.params.copy()
+        anew = not self.loss_curve_ or resumes
+        self._best_params = training.engine.params.copy() if anew else None
         deadline = np.inf if self.max_time is None else start + self.max_time
+        watchers = watchers_of(self, training, self._optimizer, watched is not None)
+        epochs = Epochs(
+            self, training, self._optimizer, watched, incremental, deadline, tasks, watchers
+        )
         try:
-            Epochs(self, training, self._optimizer, watched, incremental, deadline, tasks).run()
+            epochs.run()
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         self._optimizer.take_out(training.engine)
@@ -491,14 +454,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             )
         end = layer % n_hidden + 1
         units = self._units()[: end + 1]
-        names = self._hidden_activations(n_hidden)[:end]
-        engine = _sk_engine.new_engine(units, names, "sum_of_squares", self.coefs_[0].dtype)
+        names = hidden_activations(self, n_hidden)[:end]
+        engine = _sk_engine.new_engine(units, names, self.coefs_[0].dtype)
         _sk_engine.load(engine, self.coefs_[:end], self.intercepts_[:end])
         return self._run(engine, X)
 
     def _is_stochastic(self) -> bool:
         """Return True, or raise what `available_if` turns into the absence of partial_fit."""
-        if self.solver not in STOCHASTIC:
+        if self.solver == "lbfgs":
             raise AttributeError(
                 "partial_fit is only available for stochastic optimizers. "
                 f"{self.solver} is not stochastic."

@@ -14,6 +14,7 @@ import numpy as np
 
 from nnc import _core
 from nnc._arguments import Array
+from nnc.losses import Loss
 
 # The engine's names, where scikit-learn has others.
 ACTIVATIONS = {"logistic": "sigmoid", "exp": "exponential"}
@@ -36,17 +37,22 @@ class Task:
         The engine's gradient is so many times that of scikit-learn.
     factor : float
         scikit-learn's loss is so many times the engine's.
+    cuts_off : bool
+        Whether scikit-learn computes it from probabilities, which it cuts off.
+    deviance : bool
+        Whether it is half the Poisson deviance, which is 0 where all is right.
+    parameter, smoothing : float
+        As of `nnc.losses.Loss`.
     """
 
     loss: str
     n_outputs: int
     slope: float = 1.0
     factor: float = 1.0
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether the outputs are probabilities."""
-        return self.loss.endswith("cross_entropy")
+    cuts_off: bool = False
+    deviance: bool = False
+    parameter: float = 0.0
+    smoothing: float = 0.0
 
     @property
     def mixes(self) -> bool:
@@ -54,15 +60,17 @@ class Task:
         return self.factor * self.slope != 1
 
 
-def task_of(loss: str, out_activation: str, n_outputs: int) -> Task:
-    """Return the task of one of scikit-learn's losses with an output activation."""
+def task_of(loss: str | Loss, out_activation: str, n_outputs: int) -> Task:
+    """Return the task of one of scikit-learn's losses with an output activation, or of nnc's."""
+    if isinstance(loss, Loss):
+        return Task(loss.engine_name, n_outputs, parameter=loss.parameter, smoothing=loss.smoothing)
     if loss == "squared_error":  # its gradient is not that of a mean over outputs, but its value is
         return Task("mean_squared_error", n_outputs, slope=2 / n_outputs, factor=0.5)
     if loss == "poisson":
-        return Task("poisson", n_outputs, slope=1 / n_outputs, factor=n_outputs)
+        return Task("poisson", n_outputs, slope=1 / n_outputs, factor=n_outputs, deviance=True)
     if out_activation == "softmax":
-        return Task("categorical_cross_entropy", n_outputs)
-    return Task("binary_cross_entropy", n_outputs)
+        return Task("categorical_cross_entropy", n_outputs, cuts_off=True)
+    return Task("binary_cross_entropy", n_outputs, cuts_off=True)
 
 
 def loss_of_outputs(outputs: Array, Y: Array, weights: Array | None) -> float:
@@ -87,6 +95,8 @@ def clipped_loss(outputs: Array, Y: Array, weights: Array | None, least: float) 
     It is computed from probabilities, which it cuts off; the engine's is computed from logits.
     """
     eps = np.finfo(outputs.dtype).eps
+    if outputs.min() >= least and (Y.ndim == 1 or outputs.max() <= 1 - least):
+        return None  # in most epochs, and quicker than looking at the right ones alone
     if Y.ndim == 1:
         right = outputs[np.arange(len(Y)), Y].reshape(-1, 1)
     else:
@@ -98,8 +108,8 @@ def clipped_loss(outputs: Array, Y: Array, weights: Array | None, least: float) 
 
 
 def constants(task: Task, Y: Array) -> Array | None:
-    """Return what the loss of each sample has beside the engine's: y log y - y, of poisson."""
-    if task.loss != "poisson":
+    """Return what the loss of each sample has beside the engine's: y log y - y, of a deviance."""
+    if not task.deviance:
         return None
     numbers = Y.astype(np.float64)
     logs = np.log(numbers, out=np.zeros_like(numbers), where=numbers > 0)
@@ -123,11 +133,17 @@ def loss_of_cost(
 def new_engine(
     units: Sequence[int],
     activations: Sequence[str],
-    loss: str,
     dtype: Any,
     dropout: Sequence[float] = (),
+    loss: str | None = None,
 ) -> _core.Engine:
-    """Return an engine of dense layers; dropout follows the hidden ones where it is not 0."""
+    """Return an engine of dense layers; dropout follows the hidden ones where it is not 0.
+
+    loss: None for one that is only to predict.
+    """
+    if loss is None:
+        softmax = activations[-1] == "softmax"
+        loss = "categorical_cross_entropy" if softmax else "sum_of_squares"
     layers: list[tuple[int, int, str, bool, str, float, float, float]] = []
     for i, activation in enumerate(activations):
         name = ACTIVATIONS.get(activation, activation)
@@ -139,34 +155,35 @@ def new_engine(
     return _core.Engine(layers, loss, np.dtype(dtype).name)
 
 
-def views(
-    block: Array, units: Sequence[int], engine: _core.Engine
-) -> list[tuple[int, Array, Array]]:
-    """Return (place of W, W, b) of each dense layer as views of a block like the parameters.
+def places(engine: _core.Engine) -> list[tuple[int, int]]:
+    """Return where W and b of each dense layer begin in the block of the parameters."""
+    return [(w, b) for w, b, _ in engine.layout()[0] if w != b]
+
+
+def views(block: Array, units: Sequence[int], engine: _core.Engine) -> list[tuple[Array, Array]]:
+    """Return W and b of each dense layer as views of a block like the parameters.
 
     W lies as scikit-learn shows it, (n_in, n_out).
     """
-    offsets = [places for places in engine.layout()[0] if places[0] != places[1]]
-    result = []
-    for (w, b, _), n_in, n_out in zip(offsets, units[:-1], units[1:], strict=True):
-        matrix = block[w : w + n_in * n_out].reshape(n_out, n_in).T
-        result.append((w, matrix, block[b : b + n_out]))
-    return result
+    return [
+        (block[w : w + n_in * n_out].reshape(n_out, n_in).T, block[b : b + n_out])
+        for (w, b), n_in, n_out in zip(places(engine), units[:-1], units[1:], strict=True)
+    ]
 
 
 def load(engine: _core.Engine, coefs: Sequence[Array], intercepts: Sequence[Array]) -> None:
     """Copy parameters into an engine."""
     units = [len(coefs[0]), *(len(b) for b in intercepts)]
-    places = views(engine.params, units, engine)
-    for (_, W, b), coef, intercept in zip(places, coefs, intercepts, strict=True):
+    layers = views(engine.params, units, engine)
+    for (W, b), coef, intercept in zip(layers, coefs, intercepts, strict=True):
         W[...] = coef
         b[...] = intercept
 
 
 def take_out(block: Array, units: Sequence[int], engine: _core.Engine) -> tuple[Any, Any]:
     """Return copies of a block of parameters, as coefs_ and intercepts_."""
-    places = views(block, units, engine)
-    return [np.array(W, order="C") for _, W, _ in places], [b.copy() for _, _, b in places]
+    layers = views(block, units, engine)
+    return [np.array(W, order="C") for W, _ in layers], [b.copy() for _, b in layers]
 
 
 # ------------------------------------------------------------------------------------- data
@@ -213,8 +230,9 @@ def evaluate(
         part = None if weights is None else weights[rows]
         size = float(len(Y[rows]) if part is None else part.sum())
         cost, _ = engine.evaluate(
-            dense_rows(X, rows), Y[rows], weights=part, outputs=outputs[rows], n_threads=n_threads
-        )
+            dense_rows(X, rows), Y[rows], weights=part, outputs=outputs[rows], n_threads=n_threads,
+            loss_parameter=task.parameter,
+        )  # fmt: skip
         if size == 0:
             continue
         total += loss_of_cost(task, cost, extra, rows, part) * size

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnc import _sk_engine
 from nnc._arguments import Array
-from nnc._sk_solvers import Divergence, Optimizer, Training
+from nnc._callbacklist import CallbackList
+from nnc._sk_callbacks import logs_of
+from nnc._sk_optimizers import Optimizer
+from nnc._sk_solvers import Divergence, Training
 from nnc._sk_tasks import Tasks
 
 # So many epochs at most are one call of the engine.
@@ -36,6 +40,43 @@ class Watched:
 
 
 @dataclass
+class Unbroken:
+    """What a fit with warm_start='resume' goes on with, so that it is as one with the fit before.
+
+    Attributes
+    ----------
+    order : ndarray or None
+        Of the samples in the last epoch.
+    split : tuple or None
+        The state of the random numbers before validation samples were drawn.
+    seed : int or None
+        Of dropout.
+    saturated : bool
+        As of `Training`.
+    """
+
+    order: Array | None = None
+    split: Any = None
+    seed: int | None = None
+    saturated: bool = True
+
+    def dropout_seed(self, stream: Any) -> int:
+        """Return the seed, which is drawn once."""
+        if self.seed is None:
+            self.seed = int(stream.randint(2**31))
+        return self.seed
+
+    def split_stream(self, stream: Any) -> Any:
+        """Return a stream that draws the same validation samples as before, or stream itself."""
+        if self.split is None:
+            self.split = stream.get_state()
+            return stream
+        again = np.random.RandomState()
+        again.set_state(self.split)
+        return again
+
+
+@dataclass
 class Epochs:
     """A run of epochs.
 
@@ -49,6 +90,12 @@ class Epochs:
         Whether one epoch is all.
     deadline : float
         By time.monotonic(), of `max_time`.
+    watchers : CallbackList or None
+        nnc's callbacks.
+    order : ndarray
+        Of the samples.
+    moves, draws : bool
+        Whether each epoch has an order of its own, and whether it is drawn.
     diverged : bool
         Whether the loss or the parameters are no longer finite.
     """
@@ -60,17 +107,41 @@ class Epochs:
     incremental: bool
     deadline: float
     tasks: Tasks | None
+    watchers: CallbackList | None
     order: Array = field(init=False)
+    moves: bool = field(init=False)
+    draws: bool = field(init=False)
     diverged: bool = False
+
+    def __post_init__(self) -> None:
+        """Look at what no epoch changes."""
+        model, n = self.model, self.training.n_samples
+        unbroken = model._unbroken
+        if unbroken.order is None or len(unbroken.order) != n:
+            unbroken.order = np.arange(n)
+        self.order = unbroken.order
+        # in a batch of all samples their order changes nothing but the rounding
+        self.moves = bool(model.shuffle and self.training.batch_size < n)
+        # it is drawn all the same where the stream is the caller's
+        self.draws = self.moves or bool(
+            model.shuffle and not isinstance(model.random_state, Integral)
+        )
 
     def run(self) -> None:
         """Train until something ends it."""
         self.model.n_iter_ = 0
-        self.order = np.arange(self.training.n_samples)
-        # in a batch of all samples their order changes nothing but the rounding
-        moves = self.model.shuffle and self.training.batch_size < self.training.n_samples
-        at_once = not moves and not self.incremental and self.training.is_one_call
+        at_once = not self.moves and not self.incremental and self.training.is_one_call
         at_once = at_once and self.optimizer.keeps_its_rate
+        if self.watchers is not None:
+            self.watchers.on_train_begin()
+        try:
+            self._run(at_once)
+        finally:
+            self.model._unbroken.saturated = self.training.saturated
+            if self.watchers is not None:
+                self.watchers.on_train_end()
+
+    def _run(self, at_once: bool) -> None:
         stopped = False
         while not stopped:
             self.begin()
@@ -79,7 +150,7 @@ class Epochs:
                     n = min(AT_ONCE, self.model.max_iter - self.model.n_iter_)
                     stopped = self.training.epochs(self.optimizer, n, self.end, self.begin)
                 elif not self.diverged:
-                    order = self.order if moves else None
+                    order = self.order if self.moves else None
                     stopped = self.end(self.training.epoch(self.optimizer, order))
                 else:
                     stopped = self.end(np.nan)
@@ -91,7 +162,9 @@ class Epochs:
         """Begin an epoch."""
         if self.tasks is not None:
             self.tasks.begin("epoch")
-        if self.model.shuffle:
+        if self.watchers is not None:
+            self.watchers.on_epoch_begin(self.model.n_iter_)
+        if self.draws:
             self.model._random_state.shuffle(self.order)
 
     def end(self, loss: float) -> bool:
@@ -108,9 +181,7 @@ class Epochs:
         if self.watched is not None:
             self._look(self.watched)
         self._count_improvement()
-        if self.tasks is not None:
-            shown = None if self.diverged else lambda: model._shown(self.training)
-            self.tasks.end(shown)
+        asked = self._tell()
         if self.diverged and not model.early_stopping:
             return True  # nothing brings it back, and the fit raises
         self.optimizer.end_epoch(model.t_, engine)
@@ -118,9 +189,18 @@ class Epochs:
             if not self._goes_on():
                 return True
             model._no_improvement_count = 0
-        if self.incremental or (self.tasks is not None and self.tasks.stopped):
-            return True
-        return self._is_over()
+        return asked or self.incremental or self._is_over()
+
+    def _tell(self) -> bool:
+        """Tell callbacks of both kinds, and return whether one wants to stop."""
+        model, stopped = self.model, False
+        if self.tasks is not None:
+            shown = None if self.diverged else lambda: model._shown(self.training)
+            self.tasks.end(shown)
+            stopped = self.tasks.stopped
+        if self.watchers is not None:
+            stopped |= self.watchers.on_epoch_end(model.n_iter_ - 1, logs_of(model))
+        return stopped
 
     def _goes_on(self) -> bool:
         """Return whether a lower rate may help where nothing has improved."""
@@ -157,7 +237,7 @@ class Epochs:
                 training.n_threads,
             )  # fmt: skip
             if np.isfinite(outputs).all():
-                score = float(model._score_outputs(watched.y, outputs, watched.weights))
+                score = float(model._score_watched(watched, loss, outputs, training))
         model.validation_loss_curve_.append(loss)
         model.validation_scores_.append(score)
         if model.verbose:

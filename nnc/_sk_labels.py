@@ -16,14 +16,14 @@ from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_wei
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import validate_data
 
+from nnc import _sk_engine, losses
 from nnc._arguments import Array, read_dtype
 from nnc._sk_base import BaseMLP
+from nnc._sk_parameters import LOSSES
 
 
 class BaseClassifier(ClassifierMixin, BaseMLP):
     """The inside of `MLPClassifier`."""
-
-    loss = "log_loss"
 
     def _classes_of(self, outputs: Array) -> Array:
         if self.n_outputs_ == 1:
@@ -46,7 +46,13 @@ class BaseClassifier(ClassifierMixin, BaseMLP):
         return X, y
 
     def _encode_classes(self, y: Any) -> Array:
-        encoded: Array = np.asarray(self._label_binarizer.transform(y)).astype(bool)
+        """Return what LabelBinarizer does, which would check checked labels once more."""
+        encoded: Array
+        if y.ndim == 1:
+            places = np.searchsorted(self.classes_, y).reshape(-1, 1)
+            encoded = places == (np.arange(len(self.classes_)) if len(self.classes_) > 2 else 1)
+        else:
+            encoded = np.asarray(self._label_binarizer.transform(y)).astype(bool)
         return encoded
 
     def _read_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -78,6 +84,20 @@ class BaseClassifier(ClassifierMixin, BaseMLP):
 
     def _out_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+
+    def _read_loss(self) -> str | losses.Loss:
+        if isinstance(self.loss, str):
+            return self.loss
+        fits = losses.suits(
+            self.loss, _sk_engine.ACTIVATIONS.get(self.out_activation_, self.out_activation_),
+            self.n_outputs_,
+        ) is None  # fmt: skip
+        if not fits:
+            many = self.out_activation_ == "softmax"
+            what = "three classes or more need" if many else "two classes, or several labels, need"
+            which = "CategoricalCrossEntropy" if many else "BinaryCrossEntropy or BinaryFocal"
+            raise ValueError(f"loss: {what} {which}, got {self.loss!r}")
+        return self.loss
 
     def _labels_of(self, y: Array) -> Array:
         labels: Array = self._label_binarizer.inverse_transform(y)
@@ -134,7 +154,11 @@ class BaseRegressor(RegressorMixin, BaseMLP):
         return X, y
 
     def _out_activation(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+        poisson = self.loss == "poisson" or isinstance(self.loss, losses.Poisson)
+        return "exp" if poisson else "identity"
+
+    def _read_loss(self) -> str | losses.Loss:
+        return LOSSES.get(self.loss, self.loss) if isinstance(self.loss, str) else self.loss
 
     def _labels_of(self, y: Array) -> Array:
         return y.ravel() if y.shape[1] == 1 else y

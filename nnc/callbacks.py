@@ -528,3 +528,12 @@ def _check_folder(path: str) -> None:
 def _int(value: Number) -> int | None:
     """Return an integer that may have come back from a file as a float."""
     return None if value is None else int(value)
+
+
+def want_rates(watchers: CallbackList) -> bool:
+    """Whether a callback may look at the learning rates, or change them: few of nnc's own do."""
+    return any(
+        isinstance(callback, ReduceLROnPlateau)
+        or (isinstance(callback, Callback) and not type(callback).__module__.startswith("nnc."))
+        for callback in watchers.callbacks
+    )

@@ -26,6 +26,7 @@ from sklearn.utils.metaestimators import available_if  # noqa: E402
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target  # noqa: E402
 
 from nnc._sk_labels import BaseClassifier, BaseRegressor  # noqa: E402
+from nnc._sk_parameters import CLASSIFICATION, LOSSES, REGRESSION  # noqa: E402
 
 
 class MLPClassifier(BaseClassifier):
@@ -38,16 +39,20 @@ class MLPClassifier(BaseClassifier):
     activation : str or list of str, default='relu'
         That of the hidden layers, or one for each of them: 'identity', 'logistic', 'tanh', 'relu',
         or another that `nnc.Network` knows ('gelu', 'silu', 'leaky_relu', …).
-    solver : {'adam', 'sgd', 'lbfgs'}, default='adam'
-        How the loss is minimized. 'lbfgs' takes all samples at once, in float64.
+    solver : str or nnc.optimizers.Gradient, default='adam'
+        How the loss is minimized: 'adam', 'sgd', or 'lbfgs', which takes all samples at once, in
+        float64; another of nnc's optimizers by name ('adamw', 'rmsprop', 'nadam', 'lion', …) at
+        `learning_rate_init`; or one with options of its own, as ``AdamW(0.001, weight_decay=0.1)``.
     alpha : float, default=0.0001
         The L2 penalty on the coefficients, alpha / 2 times the sum of their squares, divided by
         the samples of a batch.
     batch_size : int or 'auto', default='auto'
         Samples of a step of 'sgd' and 'adam'; 'auto' is 200, or all if there are fewer.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+    learning_rate : {'constant', 'invscaling', 'adaptive'} or callable, default='constant'
         What becomes of the rate of 'sgd'. 'invscaling' divides it by the number of samples seen,
-        to the power of `power_t`; 'adaptive' by 5 where nothing improves.
+        to the power of `power_t`; 'adaptive' by 5 where nothing improves. Or the rates of any
+        solver but 'lbfgs': one of `nnc.schedules`, such as ``Cosine(0.01)``, or any function of the
+        epoch.
     learning_rate_init : float, default=0.001
         The rate of the first step.
     power_t : float, default=0.5
@@ -62,8 +67,10 @@ class MLPClassifier(BaseClassifier):
         The loss, or with `early_stopping` the score, has to improve by more than this.
     verbose : bool, default=False
         Whether to print the loss of each epoch.
-    warm_start : bool, default=False
-        Whether `fit` goes on from the parameters of the one before.
+    warm_start : bool or 'resume', default=False
+        Whether `fit` goes on from the parameters of the one before. With 'resume' the optimizer,
+        the random numbers and the schedule go on as well: two fits are one longer fit, bit for
+        bit; but after `early_stopping` the best parameters are what it goes on from.
     momentum : float, default=0.9
         Of 'sgd'.
     nesterovs_momentum : bool, default=True
@@ -81,14 +88,26 @@ class MLPClassifier(BaseClassifier):
         So many epochs may pass without improvement.
     max_fun : int, default=15000
         Evaluations of the loss by 'lbfgs', at most.
+    loss : 'log_loss' or nnc.losses.Loss, default='log_loss'
+        Or one of `nnc.losses`: ``CategoricalCrossEntropy(label_smoothing=0.1)`` of several classes,
+        ``BinaryCrossEntropy(0.1)`` or ``BinaryFocal(2.0)`` of two, or of several labels.
     class_weight : dict or 'balanced', optional
         What samples of each class weigh; 'balanced' gives all classes the same sum.
+    scoring : str or callable, optional
+        What scores validation samples, and with `early_stopping` decides: a scorer or its name, as
+        of `sklearn.metrics.get_scorer`, or 'loss' for the negative loss; by default the accuracy.
     dropout : float or list of float, default=0.0
         The part of each hidden layer's units that a step leaves out, or one for each layer.
     clip_value : float, optional
         Elements of the gradient are cut to plus or minus this.
     clip_norm : float, optional
         Where the length of the gradient is greater, it is scaled down to this.
+    coefs_init, intercepts_init : list of ndarray, optional
+        The first parameters of each layer, (n_in, n_out) and (n_out,), in place of random ones.
+    callbacks : callback, callable or list of them, optional
+        Of `nnc.callbacks`; a function (epoch, logs) that returns True ends the training. Logs are
+        'loss'; and of validation samples 'val_loss' and the score, as 'val_accuracy', or 'val_' and
+        the name of the scorer.
     max_time : float, optional
         Seconds after which no further epoch begins.
     dtype : {'float32', 'float64'}, optional
@@ -139,6 +158,7 @@ class MLPClassifier(BaseClassifier):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseClassifier._parameter_constraints,
+        "loss": [StrOptions({"log_loss"}), *CLASSIFICATION],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
@@ -168,10 +188,15 @@ class MLPClassifier(BaseClassifier):
         epsilon: Any = 1e-8,
         n_iter_no_change: Any = 10,
         max_fun: Any = 15000,
+        loss: Any = "log_loss",
         class_weight: Any = None,
+        scoring: Any = None,
         dropout: Any = 0.0,
         clip_value: Any = None,
         clip_norm: Any = None,
+        coefs_init: Any = None,
+        intercepts_init: Any = None,
+        callbacks: Any = None,
         max_time: Any = None,
         dtype: Any = None,
         n_threads: Any = None,
@@ -200,10 +225,15 @@ class MLPClassifier(BaseClassifier):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.loss = loss
         self.class_weight = class_weight
+        self.scoring = scoring
         self.dropout = dropout
         self.clip_value = clip_value
         self.clip_norm = clip_norm
+        self.coefs_init = coefs_init
+        self.intercepts_init = intercepts_init
+        self.callbacks = callbacks
         self.max_time = max_time
         self.dtype = dtype
         self.n_threads = n_threads
@@ -260,24 +290,29 @@ class MLPRegressor(BaseRegressor):
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
-        Half the squared error, or half the Poisson deviance of a mean that is the exponential of
-        the last layer; y is at least 0 then.
+    loss : str or nnc.losses.Loss, default='squared_error'
+        Half the squared error; with 'poisson' half the Poisson deviance of a mean that is the
+        exponential of the last layer, y is at least 0 then. Besides, 'absolute_error', 'huber',
+        'quantile' (the median), or one with options, as ``nnc.losses.Quantile(0.9)``.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         The units of each hidden layer; none at all with ().
     activation : str or list of str, default='relu'
         That of the hidden layers, or one for each of them: 'identity', 'logistic', 'tanh', 'relu',
         or another that `nnc.Network` knows ('gelu', 'silu', 'leaky_relu', …).
-    solver : {'adam', 'sgd', 'lbfgs'}, default='adam'
-        How the loss is minimized. 'lbfgs' takes all samples at once, in float64.
+    solver : str or nnc.optimizers.Gradient, default='adam'
+        How the loss is minimized: 'adam', 'sgd', or 'lbfgs', which takes all samples at once, in
+        float64; another of nnc's optimizers by name ('adamw', 'rmsprop', 'nadam', 'lion', …) at
+        `learning_rate_init`; or one with options of its own, as ``AdamW(0.001, weight_decay=0.1)``.
     alpha : float, default=0.0001
         The L2 penalty on the coefficients, alpha / 2 times the sum of their squares, divided by
         the samples of a batch.
     batch_size : int or 'auto', default='auto'
         Samples of a step of 'sgd' and 'adam'; 'auto' is 200, or all if there are fewer.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+    learning_rate : {'constant', 'invscaling', 'adaptive'} or callable, default='constant'
         What becomes of the rate of 'sgd'. 'invscaling' divides it by the number of samples seen,
-        to the power of `power_t`; 'adaptive' by 5 where nothing improves.
+        to the power of `power_t`; 'adaptive' by 5 where nothing improves. Or the rates of any
+        solver but 'lbfgs': one of `nnc.schedules`, such as ``Cosine(0.01)``, or any function of the
+        epoch.
     learning_rate_init : float, default=0.001
         The rate of the first step.
     power_t : float, default=0.5
@@ -292,8 +327,10 @@ class MLPRegressor(BaseRegressor):
         The loss, or with `early_stopping` the score, has to improve by more than this.
     verbose : bool, default=False
         Whether to print the loss of each epoch.
-    warm_start : bool, default=False
-        Whether `fit` goes on from the parameters of the one before.
+    warm_start : bool or 'resume', default=False
+        Whether `fit` goes on from the parameters of the one before. With 'resume' the optimizer,
+        the random numbers and the schedule go on as well: two fits are one longer fit, bit for
+        bit; but after `early_stopping` the best parameters are what it goes on from.
     momentum : float, default=0.9
         Of 'sgd'.
     nesterovs_momentum : bool, default=True
@@ -311,12 +348,21 @@ class MLPRegressor(BaseRegressor):
         So many epochs may pass without improvement.
     max_fun : int, default=15000
         Evaluations of the loss by 'lbfgs', at most.
+    scoring : str or callable, optional
+        What scores validation samples, and with `early_stopping` decides: a scorer or its name, as
+        of `sklearn.metrics.get_scorer`, or 'loss' for the negative loss; by default the R².
     dropout : float or list of float, default=0.0
         The part of each hidden layer's units that a step leaves out, or one for each layer.
     clip_value : float, optional
         Elements of the gradient are cut to plus or minus this.
     clip_norm : float, optional
         Where the length of the gradient is greater, it is scaled down to this.
+    coefs_init, intercepts_init : list of ndarray, optional
+        The first parameters of each layer, (n_in, n_out) and (n_out,), in place of random ones.
+    callbacks : callback, callable or list of them, optional
+        Of `nnc.callbacks`; a function (epoch, logs) that returns True ends the training. Logs are
+        'loss'; and of validation samples 'val_loss' and the score, as 'val_r2_score', or 'val_' and
+        the name of the scorer.
     max_time : float, optional
         Seconds after which no further epoch begins.
     dtype : {'float32', 'float64'}, optional
@@ -365,7 +411,7 @@ class MLPRegressor(BaseRegressor):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseRegressor._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions({"squared_error", "poisson", *LOSSES}), *REGRESSION],
     }
 
     def __init__(
@@ -395,9 +441,13 @@ class MLPRegressor(BaseRegressor):
         epsilon: Any = 1e-8,
         n_iter_no_change: Any = 10,
         max_fun: Any = 15000,
+        scoring: Any = None,
         dropout: Any = 0.0,
         clip_value: Any = None,
         clip_norm: Any = None,
+        coefs_init: Any = None,
+        intercepts_init: Any = None,
+        callbacks: Any = None,
         max_time: Any = None,
         dtype: Any = None,
         n_threads: Any = None,
@@ -427,9 +477,13 @@ class MLPRegressor(BaseRegressor):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.scoring = scoring
         self.dropout = dropout
         self.clip_value = clip_value
         self.clip_norm = clip_norm
+        self.coefs_init = coefs_init
+        self.intercepts_init = intercepts_init
+        self.callbacks = callbacks
         self.max_time = max_time
         self.dtype = dtype
         self.n_threads = n_threads

@@ -64,6 +64,15 @@ def test_the_report_fills_the_page_and_draws_the_chart(results, tmp_path):
     assert chart.read_text("utf-8").count('class="ours"') == 1  # W1 of float64 has no panel
 
 
+def test_estimators_are_compared():
+    text = command("estimators.py", "--quick", "--repeats", 2, "--data", "iris,wine")
+    assert "| iris, 10 epochs | " in text
+    assert "| wine, 10 epochs | " in text
+    text = command("search.py", "--quick", "--repeats", 1)
+    assert "threads of nnc in a process of the search: 1, of " in text or os.cpu_count() == 1
+    assert "| nnc, n_jobs=-1 | " in text
+
+
 def test_an_unknown_name_is_refused():
     assert "expected one of W1" in command("run.py", "W0", expect=1)
     assert "expected one of nnc" in command("run.py", "--peers", "abacus", expect=1)

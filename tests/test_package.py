@@ -52,6 +52,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_is_complete_and_small(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     sources = {f"nnc/{path.name}" for path in (ROOT / "nnc").glob("*.py")}
+    sources |= {f"nnc/page/{path.name}" for path in (ROOT / "nnc" / "page").iterdir()}
     assert {"nnc/_core.pyi", "nnc/py.typed", *sources} <= set(names)
     assert any(name.startswith("nnc/_core.") and name.endswith(".so") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -1,13 +1,13 @@
 /* arena.c - see arena.h. The only allocation of the core, so that tests can make it fail. */
-#define _GNU_SOURCE 1 /* sysconf, madvise under -std=c11 */
+#define _GNU_SOURCE 1 /* madvise under -std=c11 */
 #include "core/arena.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
 #include <sys/mman.h>
-#include <unistd.h>
+#endif
 
 #include "core/base.h"
 
@@ -18,28 +18,6 @@ void nnc_arena_reserve(nnc_arena *arena, size_t a, size_t b, size_t c)
                 nnc_add(&bytes, bytes, NNC_LINE - 1) &&
                 nnc_add(&arena->size, arena->size, bytes & ~(NNC_LINE - 1));
     arena->overflow |= !fits;
-}
-
-/* Bytes that could be used without swapping, as Linux estimates it; 0 where nobody tells. */
-static size_t available_memory(void)
-{
-    char line[128];
-    unsigned long kib = 0;
-    FILE *file = fopen("/proc/meminfo", "r");
-    while (file && kib == 0 && fgets(line, sizeof line, file))
-        (void)sscanf(line, "MemAvailable: %lu kB", &kib);
-    if (file) fclose(file);
-    return (size_t)kib * 1024;
-}
-
-bool nnc_memory_fits(size_t bytes)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    if (pages <= 0 || page <= 0) return true;
-    size_t machine = (size_t)pages * (size_t)page;
-    if (bytes < machine / 8) return true; /* not worth opening a file for */
-    size_t available = available_memory();
-    return bytes < (available ? available : machine);
 }
 
 nnc_status nnc_arena_allocate(nnc_arena *arena)

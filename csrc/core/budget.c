@@ -1,4 +1,4 @@
-/* budget.c - see budget.h, and nnc_get_num_threads in nnc.h. */
+/* budget.c - see budget.h, and nnc_get_num_threads and nnc_memory_fits in nnc.h. */
 #define _GNU_SOURCE 1 /* sched_getaffinity, sysconf under -std=c11 */
 #include "core/budget.h"
 
@@ -161,4 +161,28 @@ void nnc_set_num_threads(int n)
     if (n < 0) n = 0;
     if (n > NNC_MAX_THREADS) n = NNC_MAX_THREADS;
     atomic_store_explicit(&budget.limit, n, memory_order_relaxed);
+}
+
+/* -------------------------------------------------------------------------------------- memory */
+
+/* Bytes that could be used without swapping, as Linux estimates it; 0 where nobody tells. */
+static size_t available_memory(void)
+{
+    char line[128];
+    unsigned long kib = 0;
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file && kib == 0 && fgets(line, sizeof line, file))
+        (void)sscanf(line, "MemAvailable: %lu kB", &kib);
+    if (file) fclose(file);
+    return (size_t)kib * 1024;
+}
+
+bool nnc_memory_fits(size_t bytes)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || page <= 0) return true;
+    size_t machine = (size_t)pages * (size_t)page;
+    if (bytes < machine / 8) return true; /* not worth opening a file for */
+    size_t available = available_memory();
+    return bytes < (available ? available : machine);
 }

@@ -1,4 +1,5 @@
-/* budget.h - how many threads this process should use, by what its user and its system say. */
+/* budget.h - how many threads this process should use, and how much memory it can have, by what its
+ * user and its system say. */
 #ifndef NNC_CORE_BUDGET_H
 #define NNC_CORE_BUDGET_H
 
