@@ -63,7 +63,7 @@ def finish_curves(axes: Any, xlabel: str, ylabel: str) -> None:
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(visible=True, color="0.5", alpha=0.25, linewidth=0.6)
-    axes.legend(frameon=False)
+    axes.legend(framealpha=0.7, edgecolor="none")
 
 
 # ------------------------------------------------------------------------------------- colours
