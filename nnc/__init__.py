@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         plot,
         schedules,
     )
+    from nnc._microscope import microscope
     from nnc._playground import playground
     from nnc.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TimeLimit
     from nnc.estimators import MLPClassifier as MLPClassifier
@@ -80,6 +81,7 @@ __version__ = "0.1.0"
 
 # What is imported when it is first asked for, by module.
 _LAZY = {
+    "_microscope": ("microscope",),
     "_playground": ("playground",),
     "callbacks": ("EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau", "TimeLimit"),
     "estimators": ("MLPClassifier", "MLPRegressor"),
@@ -158,6 +160,7 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "microscope",
     "optimizers",
     "playground",
     "plot",

@@ -37,6 +37,17 @@ class DivergenceError(FloatingPointError):
         histories are empty.
     cost_history, accuracy_history : list of float
         What was recorded before that epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnc
+    >>> net = nnc.datasets.tutorial_architecture(2, 4, 1)
+    >>> try:
+    ...     nnc.train(np.ones((2, 3)), np.zeros((1, 3)), net, epochs=100, learning_rate=1e300)
+    ... except nnc.DivergenceError as error:
+    ...     print(len(error.cost_history) == error.epoch)
+    True
     """
 
     epoch: int

@@ -116,7 +116,7 @@ class CallbackList:
     ----------
     callbacks : None, a callback, or an iterable of callbacks
         Of any kind that the module's text names.
-    network
+    network : Network, optional
         What they get as their ``network``.
     rates : numpy.ndarray of float64, shape (epochs, n_rates), optional
         What they get as their ``rates``.

@@ -81,7 +81,7 @@ class Inspection:
         A, memory = _trace.forward(self.specs, self.params, self._columns(X))
         dA = np.zeros_like(A)
         dA[output] = 1
-        gradient: Array = _trace.backward(self.specs, self.params, memory, dA).T
+        gradient: Array = _trace.backward(self.specs, self.params, memory, dA)["dA0"].T
         gradient *= self.dtype.type(self.input_scale or 1)
         return gradient
 
@@ -92,7 +92,7 @@ class Inspection:
         return rows.T
 
     def backward(self, X: Any, y: Any, *, sample_weight: Any = None) -> dict[str, Array]:
-        """Compute the gradient of the mean loss by all parameters, as a step of training does.
+        """Compute the gradient of the mean loss by all parameters, as the next step would.
 
         Dropout is at work, and batch norm uses the statistics of X. L1 and L2 are not part of it.
 
@@ -112,11 +112,15 @@ class Inspection:
     def _gradient(self, data: Data) -> Array:
         """Return the gradient in the order of the block.
 
-        One step of momentum that starts from nothing remembers just that.
+        One step of momentum that starts from nothing remembers just that. It is the step that comes
+        next, of which dropout is a function.
         """
         copy = self._new_engine()  # type: ignore[attr-defined]
         copy.params[:] = self.engine.params
-        options = self.engine_options(data) | {  # type: ignore[attr-defined]
+        copy.resume("momentum", copy.optimizer_state("momentum"), self.engine.steps, None)
+        numbers = self.optimizer.numbers()  # type: ignore[attr-defined]
+        options = self.engine_options(data)  # type: ignore[attr-defined]
+        options = {name: value for name, value in options.items() if name not in numbers} | {
             "optimizer": "momentum", "momentum": 0.0, "ranges": (), "clip_value": 0.0,
             "clip_norm": 0.0, "average_decay": 0.0,
         }  # fmt: skip

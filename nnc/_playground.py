@@ -1,19 +1,14 @@
 """`playground`: a page of its own in which somebody trains a network and watches it learn.
 
 What learns there is the engine, compiled to WebAssembly (csrc/wasm); the rest of the page is in
-nnc/page. This module reads the data and puts the parts together.
+nnc/pages. This module reads the data and puts the parts together.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
-import html
-import json
-import os
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +17,7 @@ import numpy.typing as npt
 from nnc import _core, losses
 from nnc._arguments import Array
 from nnc._optional import unknown_name
+from nnc._page import POLICY, Page, read_bytes, render
 from nnc._state import draw_seeds
 from nnc.datasets import tutorial_moons
 from nnc.optimizers import SGD, Adagrad, Adam, Gradient, Lion, NAdam, RMSprop
@@ -32,10 +28,9 @@ MAX_CLASSES = 8  # as many as there are colours that everybody can tell apart
 NAME_LENGTH = 40
 SEEDS = 100
 HEIGHT = 940  # of the frame in a notebook, in pixels
+MORE = " 'wasm-unsafe-eval'; img-src data:"  # than other pages may do
 
 TASKS = ("auto", "classification", "regression")
-
-_PAGE = Path(__file__).with_name("page")
 
 _OPTIMIZERS: dict[str, Gradient] = {
     "Adam": Adam(),
@@ -63,36 +58,6 @@ _ENCODE = "classes, y = np.unique(np.ravel(y), return_inverse=True)\n"
 _STANDARDIZE_Y = 'y = np.ravel(np.asarray(y, "float64"))\ny = (y - y.mean()) / y.std()\n'
 
 
-class Playground:
-    """A page in which somebody trains a network: what `nnc.playground` returns.
-
-    In a notebook it shows itself, in a frame that can reach neither the notebook nor the network.
-
-    Attributes
-    ----------
-    html : str
-        The page.
-    """
-
-    def __init__(self, html: str, title: str) -> None:
-        self.html = html
-        self._title = title
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page to a file, which any browser of 2023 or later opens."""
-        Path(path).write_text(self.html, encoding="utf-8")
-
-    def __repr__(self) -> str:
-        return f"<nnc playground: {self._title}; save(path) writes the page>"
-
-    def _repr_html_(self) -> str:
-        return (
-            '<iframe sandbox="allow-scripts" allow="clipboard-write" title="nnc playground" '
-            f'style="width:100%;height:{HEIGHT}px;border:0" '
-            f'srcdoc="{html.escape(self.html)}"></iframe>'
-        )
-
-
 def playground(
     X: npt.ArrayLike | None = None,
     y: npt.ArrayLike | None = None,
@@ -101,7 +66,7 @@ def playground(
     y_val: npt.ArrayLike | None = None,
     task: str = "auto",
     feature_names: Sequence[str] | None = None,
-) -> Playground:
+) -> Page:
     """Make a page in which somebody changes a network, and watches it learn this data.
 
     The page needs no server and no connection, and its numbers are those of the engine: the Python
@@ -124,7 +89,7 @@ def playground(
 
     Returns
     -------
-    Playground
+    Page
         It shows itself in a notebook; ``save(path)`` writes the page to a file.
 
     Raises
@@ -136,10 +101,11 @@ def playground(
     Examples
     --------
     >>> import nnc
-    >>> nnc.playground()
-    <nnc playground: 900 samples, 2 features, 2 classes; save(path) writes the page>
-    >>> nnc.playground([[0, 0], [0, 1], [1, 0], [1, 1]], ["same", "other", "other", "same"])
-    <nnc playground: 4 samples, 2 features, 2 classes; save(path) writes the page>
+    >>> nnc.playground()  # doctest: +ELLIPSIS
+    <Page 'nnc playground: 900 samples, 2 features, 2 classes', ... bytes>
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["same", "other", "other", "same"]
+    >>> nnc.playground(X, y)  # doctest: +ELLIPSIS
+    <Page 'nnc playground: 4 samples, 2 features, 2 classes', ... bytes>
     """
     if task not in TASKS:
         raise ValueError(unknown_name("task", task, TASKS))
@@ -175,6 +141,7 @@ def playground(
         "optimizers": [_describe(*item) for item in _OPTIMIZERS.items()],
         "shuffleSeeds": [draw_seeds(np.random.RandomState(seed))[0] for seed in range(SEEDS)],
         "code": "import numpy as np\nimport nnc\n" + code + _STANDARDIZE + target.code,
+        "core": _core_for_pages(),
     }
     if X_val is not None and y_val is not None:
         rows_val = _read_rows("X_val", X_val)
@@ -184,7 +151,8 @@ def playground(
         data["validation"] = _samples(
             inputs.apply("X_val", rows_val), target.encode("y_val", labels_val)
         )
-    return Playground(_page(data), f"{len(rows)} samples, {n} features, {target.title}")
+    title = f"nnc playground: {len(rows)} samples, {n} features, {target.title}"
+    return render("playground", data, title=title, height=HEIGHT, policy=POLICY + MORE)
 
 
 # ------------------------------------------------------------------------------------ data
@@ -386,25 +354,6 @@ def _describe(name: str, optimizer: Gradient) -> dict[str, Any]:
     }
 
 
-def _as_json(value: Any) -> str:
-    """Return JSON that can stand in a script element: no text in it can end that."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False)
-    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
-
-
-def _page(data: dict[str, Any]) -> str:
-    """Return the page: its template with the other files and the data in their places."""
-    scripts = ("core", "code", "pictures", "training", "view", "controls")
-    core = gzip.compress((_PAGE / "core.wasm").read_bytes(), mtime=0)
-    parts = {
-        "style": _read_text("page.css"),
-        "scripts": "\n".join(_read_text(f"{name}.js") for name in scripts),
-        "core": base64.b64encode(core).decode("ascii"),
-        "data": _as_json(data),
-    }
-    template = _read_text("page.html")
-    return re.sub(r"<!-- (style|scripts|core|data) -->", lambda match: parts[match[1]], template)
-
-
-def _read_text(name: str) -> str:
-    return (_PAGE / name).read_text(encoding="utf-8")
+def _core_for_pages() -> str:
+    """Return the engine in WebAssembly, compressed, as base64."""
+    return base64.b64encode(gzip.compress(read_bytes("playground/core.wasm"), mtime=0)).decode()

@@ -55,7 +55,17 @@ _NO_CHECKSUM = "0" * 64  # stands for the checksum while the checksum is compute
 
 
 class FormatError(ValueError):
-    """What was read is not a sound file of this format; the message says what is wrong."""
+    """What was read is not a sound file of this format; the message says what is wrong.
+
+    Examples
+    --------
+    >>> import nnc
+    >>> try:
+    ...     nnc.files.from_bytes(b"", kind="network")
+    ... except nnc.FormatError as error:
+    ...     print(error)
+    data: expected at least 8 bytes, got 0
+    """
 
 
 class OtherFileError(FormatError):

@@ -19,14 +19,18 @@ def set_num_threads(n: SupportsIndex | None) -> None:
     n : int or None
         1 to 1024. None leaves it to the environment again, see `get_num_threads`.
 
-    Returns
-    -------
-    None
-
     Raises
     ------
     ValueError, TypeError
         For anything else.
+
+    Examples
+    --------
+    >>> import nnc
+    >>> nnc.set_num_threads(2)
+    >>> nnc.get_num_threads()
+    2
+    >>> nnc.set_num_threads(None)
     """
     _core.set_num_threads(0 if n is None else read_thread_count("n", n))
 
@@ -49,6 +53,12 @@ def get_num_threads() -> int:
     ValueError
         Where NNC_NUM_THREADS decides and is no such number. OMP_NUM_THREADS, which is not nnc's
         own, is passed over then.
+
+    Examples
+    --------
+    >>> import nnc
+    >>> nnc.get_num_threads() >= 1
+    True
     """
     return read_threads(None)
 
@@ -60,14 +70,18 @@ def register_threadpoolctl() -> None:
     limits nnc too, as `set_num_threads` would. Where threadpoolctl was imported before nnc, by
     scikit-learn for one, importing nnc has done it; a second call does nothing.
 
-    Returns
-    -------
-    None
-
     Raises
     ------
     ImportError
         Where threadpoolctl is not installed, or older than 3.2.
+
+    Examples
+    --------
+    >>> import nnc, threadpoolctl
+    >>> nnc.register_threadpoolctl()
+    >>> with threadpoolctl.threadpool_limits(1, user_api="nnc"):
+    ...     nnc.get_num_threads()
+    1
     """
     if _controllers:
         return

@@ -1,8 +1,8 @@
 """One pass through a network step by step, on NumPy arrays: for looking inside, not for speed.
 
-`forward` and `backward` compute what the engine computes for a prediction, in the tutorial's
-layout, one sample per column. The memory of a network of Dense layers is what
-`nnc.full_backward_propagation` takes.
+`forward` and `backward` compute what the engine computes for a prediction, or in a step of
+training, in the tutorial's layout, one sample per column. The memory of a network of Dense layers
+is what `nnc.full_backward_propagation` takes.
 """
 
 from __future__ import annotations
@@ -16,63 +16,93 @@ from nnc.layers import OUTPUT_ONLY, LayerSpec
 from nnc.reference import ACTIVATIONS
 
 Memory = dict[str, Array]
+Kept = Mapping[int, Array]  # what dropout multiplies its inputs (n, m) by, by the layer's place
 
 
 def forward(
-    specs: Sequence[LayerSpec], params: Mapping[str, Array], A: Array
+    specs: Sequence[LayerSpec], params: Mapping[str, Array], A: Array, kept: Kept | None = None
 ) -> tuple[Array, Memory]:
-    """Run layers on A (n_in, m); return the output, and A0, Z1, A1, Z2, … by the layers' places."""
+    """Run layers on A (n_in, m); return the output, and A0, Z1, A1, Z2, … by the layers' places.
+
+    With `kept` the pass is one of training: dropout is at work, and batch norm uses the statistics
+    of A.
+    """
     memory: Memory = {"A0": A}
     for i, spec in enumerate(specs, 1):
-        Z = _linear(spec, params, A)
+        Z = _linear(spec, params, A, kept, i)
         A = _activate(spec.activation, Z)
         memory[f"Z{i}"], memory[f"A{i}"] = Z, A
     return A, memory
 
 
 def backward(
-    specs: Sequence[LayerSpec], params: Mapping[str, Array], memory: Memory, dA: Array
-) -> Array:
-    """Return the gradient by A0 (n_in, m), from that by the output."""
+    specs: Sequence[LayerSpec],
+    params: Mapping[str, Array],
+    memory: Memory,
+    dA: Array,
+    kept: Kept | None = None,
+) -> Memory:
+    """Return dZ and dA of each layer, from the gradient by the output: …, dZ2, dA1, dZ1, dA0."""
+    slopes: Memory = {}
     for i, spec in reversed(list(enumerate(specs, 1))):
         dZ = _activate_backward(spec.activation, dA, memory[f"Z{i}"], memory[f"A{i}"])
-        dA = _linear_backward(spec, params, memory[f"A{i - 1}"], dZ)
-    return dA
+        dA = _linear_backward(spec, params, memory[f"A{i - 1}"], dZ, kept, i)
+        slopes[f"dZ{i}"], slopes[f"dA{i - 1}"] = dZ, dA
+    return slopes
 
 
-def _linear(spec: LayerSpec, params: Mapping[str, Array], A: Array) -> Array:
+def standardised(
+    spec: LayerSpec, params: Mapping[str, Array], A: Array, *, training: bool
+) -> tuple[Array, Array]:
+    """Return what a norm makes of A before gamma and beta, and the reciprocal of the deviation."""
+    if spec.kind == "batch_norm" and not training:
+        mean, variance = params[f"mean{spec.key}"], params[f"variance{spec.key}"]
+    else:
+        axis = _axis(spec)
+        mean, variance = A.mean(axis=axis, keepdims=True), A.var(axis=axis, keepdims=True)
+    scale = 1 / np.sqrt(variance + A.dtype.type(spec.epsilon))
+    return (A - mean) * scale, scale
+
+
+def _axis(spec: LayerSpec) -> int:
+    """Return along which axis a norm takes its means: over features, or over samples."""
+    return 0 if spec.kind == "layer_norm" else 1
+
+
+def _linear(
+    spec: LayerSpec, params: Mapping[str, Array], A: Array, kept: Kept | None, place: int
+) -> Array:
     if spec.kind == "dropout":
-        return A
+        return A if kept is None else A * kept[place]
     if spec.kind == "dense":
         Z: Array = params[f"W{spec.key}"] @ A
         return Z + params[f"b{spec.key}"] if spec.has_bias else Z
-    mean, scale = _statistics(spec, params, A)
-    scaled: Array = params[f"gamma{spec.key}"] * ((A - mean) * scale) + params[f"beta{spec.key}"]
+    x_hat, _ = standardised(spec, params, A, training=kept is not None)
+    scaled: Array = params[f"gamma{spec.key}"] * x_hat + params[f"beta{spec.key}"]
     return scaled
 
 
-def _linear_backward(spec: LayerSpec, params: Mapping[str, Array], A: Array, dZ: Array) -> Array:
+def _linear_backward(
+    spec: LayerSpec,
+    params: Mapping[str, Array],
+    A: Array,
+    dZ: Array,
+    kept: Kept | None,
+    place: int,
+) -> Array:
     if spec.kind == "dropout":
-        return dZ
+        return dZ if kept is None else dZ * kept[place]
     if spec.kind == "dense":
         dA: Array = params[f"W{spec.key}"].T @ dZ
         return dA
-    mean, scale = _statistics(spec, params, A)
+    x_hat, scale = standardised(spec, params, A, training=kept is not None)
     d_hat = params[f"gamma{spec.key}"] * dZ
-    if spec.kind == "layer_norm":
-        x_hat = (A - mean) * scale
-        d_hat = d_hat - d_hat.mean(axis=0) - x_hat * (d_hat * x_hat).mean(axis=0)
+    if spec.kind == "layer_norm" or kept is not None:  # the statistics depend on A, too
+        axis = _axis(spec)
+        mean, slope = (d.mean(axis=axis, keepdims=True) for d in (d_hat, d_hat * x_hat))
+        d_hat = d_hat - mean - x_hat * slope
     scaled: Array = d_hat * scale
     return scaled
-
-
-def _statistics(spec: LayerSpec, params: Mapping[str, Array], A: Array) -> tuple[Array, Array]:
-    """Return the mean, and the reciprocal of the deviation."""
-    if spec.kind == "layer_norm":
-        mean, variance = A.mean(axis=0), A.var(axis=0)
-    else:
-        mean, variance = params[f"mean{spec.key}"], params[f"variance{spec.key}"]
-    return mean, 1 / np.sqrt(variance + A.dtype.type(spec.epsilon))
 
 
 def _activate(name: str, Z: Array) -> Array:

@@ -143,6 +143,16 @@ class EarlyStopping(_Monitoring):
         Where it was.
     stopped_epoch : int or None
         The epoch after which this stopped the training.
+
+    Examples
+    --------
+    >>> from nnc import EarlyStopping, Network
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> network = Network.from_sizes(2, 8, 1, activation="tanh", seed=0)
+    >>> stopping = EarlyStopping("loss", patience=3, min_delta=0.01)
+    >>> history = network.fit(X, y, epochs=1000, callbacks=stopping)
+    >>> stopping.stopped_epoch - stopping.best_epoch
+    3
     """
 
     def __init__(
@@ -256,6 +266,16 @@ class ReduceLROnPlateau(_Monitoring):
     ----------
     reductions : int
         How often it has multiplied the rates.
+
+    Examples
+    --------
+    >>> from nnc import Network, ReduceLROnPlateau
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> network = Network.from_sizes(2, 8, 1, activation="tanh", seed=0)
+    >>> reduction = ReduceLROnPlateau("loss", factor=0.5, patience=5, min_delta=0.01)
+    >>> history = network.fit(X, y, epochs=200, callbacks=reduction)
+    >>> reduction.reductions > 0
+    True
     """
 
     def __init__(
@@ -348,6 +368,16 @@ class ModelCheckpoint(_Monitoring):
     ----------
     saved : str or None
         The file it wrote last.
+
+    Examples
+    --------
+    >>> from nnc import ModelCheckpoint, Network
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> network = Network.from_sizes(2, 8, 1, activation="tanh", seed=0)
+    >>> checkpoint = ModelCheckpoint("epoch-{epoch:03d}.nnc", monitor="loss", every=10)
+    >>> history = network.fit(X, y, epochs=30, callbacks=checkpoint)
+    >>> checkpoint.saved
+    'epoch-029.nnc'
     """
 
     def __init__(
@@ -407,6 +437,15 @@ class TimeLimit(Callback):
     ----------
     seconds : float
         How long training may take. A resumed training goes on with what is left.
+
+    Examples
+    --------
+    >>> from nnc import Network, TimeLimit
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> network = Network.from_sizes(2, 8, 1, activation="tanh", seed=0)
+    >>> history = network.fit(X, y, epochs=10**6, callbacks=TimeLimit(0.05))
+    >>> len(history.epoch) < 10**6
+    True
     """
 
     def __init__(self, seconds: float) -> None:

@@ -50,6 +50,17 @@ class NeuralNetwork:
     ------
     ValueError, TypeError
         Where x or y is not a matrix of finite real numbers, or their rows differ in number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnc import NeuralNetwork
+    >>> x = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+    >>> y = np.array([[0], [1], [1], [0]])
+    >>> network = NeuralNetwork(x, y, seed=0)
+    >>> loss = network.train(1500)
+    >>> network.output.round().ravel()
+    array([0., 1., 1., 0.])
     """
 
     def __init__(self, x: npt.ArrayLike, y: npt.ArrayLike, *, seed: Any = None) -> None:

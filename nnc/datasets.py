@@ -66,8 +66,8 @@ def tutorial_moons() -> Split:
 
     Returns
     -------
-    X_train, Y_train, X_test, Y_test : numpy.ndarray
-        Shapes (2, 900), (1, 900), (2, 100), (1, 100).
+    Split
+        X_train, Y_train, X_test, Y_test, of shapes (2, 900), (1, 900), (2, 100), (1, 100).
     """
     X, y = make_moons()
     order = np.random.RandomState(42).permutation(len(X))

@@ -34,6 +34,15 @@ class History(Mapping[str, list[float]]):
         What the training was asked for.
     stopped_by : str
         What stopped it before its last epoch; "" if nothing did.
+
+    Examples
+    --------
+    >>> from nnc import Network
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> network = Network.from_sizes(2, 8, 1, activation="tanh", seed=0)
+    >>> history = network.fit(X, y, epochs=3)
+    >>> list(history), len(history["loss"]), history.best_epoch
+    (['loss'], 3, 2)
     """
 
     def __init__(

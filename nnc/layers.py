@@ -54,7 +54,7 @@ def read_activation(name: str, value: object) -> str:
 class Layer(_specs.Spec):
     """The base of all layers.
 
-    Attributes
+    Parameters
     ----------
     name : str, optional
         What messages and drawings call it, unique in its network.
@@ -79,7 +79,7 @@ class Layer(_specs.Spec):
 class Dense(Layer):
     """A fully connected layer: activation(W x + b).
 
-    Attributes
+    Parameters
     ----------
     units : int
         The number of outputs.
@@ -92,7 +92,7 @@ class Dense(Layer):
         What weights and biases start from: names, such as "he_normal", or instances. Without them,
         Keras' defaults: "glorot_uniform", and "zeros".
     l1, l2 : float
-        What the loss gets for the weights W: l1 * sum |W| + l2 * sum W^2 / 2. Keras' l2 is twice
+        What the loss gets for the weights W: l1 * sum abs(W) + l2 * sum W^2 / 2. Keras' l2 is twice
         this one.
     max_norm : float, optional
         After each step, rows of W (the weights of one output) are scaled down to this length.
@@ -100,6 +100,11 @@ class Dense(Layer):
         Whether training changes it.
     name : str, optional
         What messages and drawings call it.
+
+    Examples
+    --------
+    >>> from nnc import Dense, Network
+    >>> network = Network([Dense(25, "relu"), Dense(1, "sigmoid")], input_dim=2)
     """
 
     units: int
@@ -138,12 +143,17 @@ class Dense(Layer):
 class Dropout(Layer):
     """While training, each element is 0 with probability `rate`, or else divided by 1 - rate.
 
-    Attributes
+    Parameters
     ----------
     rate : float
         At least 0, below 1.
     name : str, optional
         What messages and drawings call it.
+
+    Examples
+    --------
+    >>> from nnc import Dense, Dropout, Network
+    >>> network = Network([Dense(32, "relu"), Dropout(0.1), Dense(1)], input_dim=2)
     """
 
     rate: float
@@ -159,7 +169,7 @@ class Dropout(Layer):
 class LayerNorm(Layer):
     """Each sample's features: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
 
-    Attributes
+    Parameters
     ----------
     epsilon : float
         Above 0; 1e-3 is Keras' default, PyTorch's is 1e-5.
@@ -167,6 +177,11 @@ class LayerNorm(Layer):
         Whether training changes gamma and beta.
     name : str, optional
         What messages and drawings call it.
+
+    Examples
+    --------
+    >>> from nnc import Dense, LayerNorm, Network
+    >>> network = Network([LayerNorm(), Dense(1)], input_dim=2)
     """
 
     epsilon: float = 1e-3
@@ -188,7 +203,7 @@ class BatchNorm(Layer):
     Predictions use a running mean and variance, which each step of training moves to
     momentum * old + (1 - momentum) * the batch's.
 
-    Attributes
+    Parameters
     ----------
     momentum : float
         At least 0, below 1. 0.99 is Keras' default; PyTorch's 0.1 would be written 0.9 here.
@@ -198,6 +213,13 @@ class BatchNorm(Layer):
         Whether training changes gamma and beta.
     name : str, optional
         What messages and drawings call it.
+
+    Examples
+    --------
+    >>> from nnc import BatchNorm, Dense, Network
+    >>> network = Network([Dense(8, "relu"), BatchNorm(), Dense(1)], input_dim=2)
+    >>> list(network.params)
+    ['W1', 'b1', 'gamma2', 'beta2', 'mean2', 'variance2', 'W3', 'b3']
     """
 
     momentum: float = 0.99
@@ -216,7 +238,18 @@ class BatchNorm(Layer):
 
 @_specs.frozen
 class Flatten(Layer):
-    """All features of a sample in one row, in row-major order."""
+    """All features of a sample in one row, in row-major order.
+
+    Parameters
+    ----------
+    name : str, optional
+        What messages and drawings call it.
+
+    Examples
+    --------
+    >>> from nnc import Dense, Flatten, Network
+    >>> network = Network([Flatten(), Dense(10, "softmax")], input_shape=(28, 28))
+    """
 
     kind: ClassVar[str] = "flatten"
 
@@ -225,12 +258,17 @@ class Flatten(Layer):
 class Reshape(Layer):
     """The same features in another shape.
 
-    Attributes
+    Parameters
     ----------
     shape : tuple of int
         The shape of a sample; one -1 stands for what is left.
     name : str, optional
         What messages and drawings call it.
+
+    Examples
+    --------
+    >>> from nnc import Dense, Network, Reshape
+    >>> network = Network([Dense(6), Reshape((2, 3))], input_dim=4)
     """
 
     shape: tuple[int, ...]
@@ -266,7 +304,7 @@ KINDS: dict[str, type[Layer]] = {
 class LayerSpec(NamedTuple):
     """One layer as the engine computes it, on flat features.
 
-    Attributes
+    Parameters
     ----------
     kind : str
         "dense", "dropout", "layer_norm" or "batch_norm".

@@ -101,7 +101,7 @@ class MeanAbsoluteError(Loss):
 class Huber(Loss):
     """Half the squared error up to delta, and linear beyond: delta * (abs(error) - delta / 2).
 
-    Attributes
+    Parameters
     ----------
     delta : float
         Above 0.
@@ -124,7 +124,7 @@ class Huber(Loss):
 class Quantile(Loss):
     """The pinball loss, which the q-th quantile makes least: max(q e, (q - 1) e), e = y - y_hat.
 
-    Attributes
+    Parameters
     ----------
     q : float
         Between 0 and 1; 0.5 gives half the absolute error, and so the median.
@@ -155,7 +155,7 @@ class Poisson(Loss):
 class CrossEntropy(Loss):
     """The base of those whose labels may be smoothed.
 
-    Attributes
+    Parameters
     ----------
     label_smoothing : float
         At least 0, below 1.
@@ -178,7 +178,7 @@ class CrossEntropy(Loss):
 class BinaryCrossEntropy(CrossEntropy):
     """Cross-entropy of yes-or-no outputs: mean over samples, sum over outputs.
 
-    Attributes
+    Parameters
     ----------
     label_smoothing : float
         At least 0, below 1: labels count as y (1 - label_smoothing) + label_smoothing / 2.
@@ -194,7 +194,7 @@ class CategoricalCrossEntropy(CrossEntropy):
 
     Labels are rows with a probability for each class.
 
-    Attributes
+    Parameters
     ----------
     label_smoothing : float
         At least 0, below 1: labels count as y (1 - label_smoothing) + label_smoothing / n_out.
@@ -224,7 +224,7 @@ class BinaryFocal(Loss):
     A mean over samples and outputs. Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense
     object detection" (2017), without the factor alpha, which is what class weights are for.
 
-    Attributes
+    Parameters
     ----------
     gamma : float
         At least 0; 0 gives the binary cross-entropy over the number of outputs.
@@ -258,7 +258,7 @@ class Hinge(Loss):
 class Custom(Loss):
     """A function in Python.
 
-    Attributes
+    Parameters
     ----------
     function : callable
         (y_true, y_pred) -> (loss, gradient): rows are samples; the loss of the batch is a number,

@@ -247,7 +247,7 @@ def precision(
 
     Parameters
     ----------
-    y_true, y_pred, sample_weight, multi_label
+    y_true, y_pred, sample_weight, multi_label : array_like or bool
         As `accuracy` has them.
 
     Returns
@@ -271,7 +271,7 @@ def recall(
 
     Parameters
     ----------
-    y_true, y_pred, sample_weight, multi_label
+    y_true, y_pred, sample_weight, multi_label : array_like or bool
         As `accuracy` has them.
 
     Returns
@@ -295,7 +295,7 @@ def f1(
 
     Parameters
     ----------
-    y_true, y_pred, sample_weight, multi_label
+    y_true, y_pred, sample_weight, multi_label : array_like or bool
         As `accuracy` has them.
 
     Returns
@@ -322,7 +322,7 @@ def roc_auc(
 
     Parameters
     ----------
-    y_true, y_pred, sample_weight, multi_label
+    y_true, y_pred, sample_weight, multi_label : array_like or bool
         As `accuracy` has them; y_pred may be any score here.
 
     Returns
@@ -388,7 +388,7 @@ def mean_squared_error(
 
     Parameters
     ----------
-    y_true, y_pred, sample_weight
+    y_true, y_pred, sample_weight : array_like
         As `mean_absolute_error` has them.
 
     Returns
@@ -409,7 +409,7 @@ def r2_score(
 
     Parameters
     ----------
-    y_true, y_pred, sample_weight
+    y_true, y_pred, sample_weight : array_like
         As `mean_absolute_error` has them.
 
     Returns

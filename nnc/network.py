@@ -168,7 +168,7 @@ class Network(Inspection, Storage):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32 or float64."""
+        """What parameters and outputs are made of: float32 or float64."""
         return self._dtype or SINGLE
 
     @property

@@ -47,7 +47,7 @@ class Optimizer(_specs.Spec):
 class Gradient(Optimizer):
     """The base of those that step along gradients of batches.
 
-    Attributes
+    Parameters
     ----------
     learning_rate : float or callable
         Above 0; or a schedule, or a function of the epoch.
@@ -91,7 +91,7 @@ class SGD(Gradient):
     So does PyTorch. Keras keeps learning_rate v instead, which is the same as long as the learning
     rate is.
 
-    Attributes
+    Parameters
     ----------
     learning_rate : float or callable
         Above 0; or a schedule, or a function of the epoch.
@@ -99,6 +99,16 @@ class SGD(Gradient):
         At least 0, below 1.
     nesterov : bool
         Nesterov's momentum: p -= learning_rate (g + momentum v), with the new v.
+    weight_decay, clip_value, clip_norm, ema_decay : float
+        As in `Gradient`.
+
+    Examples
+    --------
+    >>> from nnc import Network, SGD
+    >>> network = Network.from_sizes(2, 8, 1, optimizer=SGD(0.1, momentum=0.9, nesterov=True))
+    >>> history = network.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=20)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     learning_rate: Rate = 0.01
@@ -129,12 +139,22 @@ class Adagrad(Gradient):
 
     The sum starts at 0, as in PyTorch, whose defaults these are. Keras starts it at 0.1.
 
-    Attributes
+    Parameters
     ----------
     learning_rate : float or callable
         Above 0; or a schedule, or a function of the epoch.
     epsilon : float
         Above 0, added to the root.
+    weight_decay, clip_value, clip_norm, ema_decay : float
+        As in `Gradient`.
+
+    Examples
+    --------
+    >>> from nnc import Network, Adagrad
+    >>> network = Network.from_sizes(2, 8, 1, optimizer=Adagrad(0.1))
+    >>> history = network.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=20)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     learning_rate: Rate = 0.01
@@ -146,7 +166,7 @@ class Adagrad(Gradient):
 class RMSprop(Gradient):
     """Tieleman and Hinton (2012): each step divided by the root of a running mean of g^2.
 
-    Attributes
+    Parameters
     ----------
     learning_rate : float or callable
         Above 0; or a schedule, or a function of the epoch.
@@ -157,6 +177,16 @@ class RMSprop(Gradient):
     epsilon : float
         Above 0, added to the root as in PyTorch, whose default is 1e-8; 1e-7 is that of Keras,
         where it is added under the root.
+    weight_decay, clip_value, clip_norm, ema_decay : float
+        As in `Gradient`.
+
+    Examples
+    --------
+    >>> from nnc import Network, RMSprop
+    >>> network = Network.from_sizes(2, 8, 1, optimizer=RMSprop(0.01, momentum=0.9))
+    >>> history = network.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=20)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     learning_rate: Rate = 0.001
@@ -170,7 +200,7 @@ class RMSprop(Gradient):
 class Adam(Gradient):
     """Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
 
-    Attributes
+    Parameters
     ----------
     learning_rate : float or callable
         Above 0; or a schedule, or a function of the epoch.
@@ -183,6 +213,16 @@ class Adam(Gradient):
     amsgrad : bool
         Whether the mean of g^2 counts as the greatest that it has been (Reddi, Kale and Kumar,
         2018).
+    weight_decay, clip_value, clip_norm, ema_decay : float
+        As in `Gradient`.
+
+    Examples
+    --------
+    >>> from nnc import Network, Adam
+    >>> network = Network.from_sizes(2, 8, 1, optimizer=Adam(0.01, clip_norm=1))
+    >>> history = network.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=20)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     learning_rate: Rate = 0.001
@@ -209,10 +249,24 @@ class AdamW(Adam):
 
     Loshchilov and Hutter, "Decoupled weight decay regularization" (2019).
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float or callable
+        Above 0; or a schedule, or a function of the epoch.
+    beta_1, beta_2, epsilon, amsgrad : optional
+        As in `Adam`.
     weight_decay : float
         All parameters shrink by learning_rate * weight_decay of themselves in each step.
+    clip_value, clip_norm, ema_decay : float
+        As in `Gradient`.
+
+    Examples
+    --------
+    >>> from nnc import Network, AdamW
+    >>> network = Network.from_sizes(2, 8, 1, optimizer=AdamW(0.01, weight_decay=0.01))
+    >>> history = network.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=20)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     _: KW_ONLY
@@ -224,7 +278,7 @@ class AdamW(Adam):
 class NAdam(Gradient):
     """Dozat, "Incorporating Nesterov momentum into Adam" (2016).
 
-    Attributes
+    Parameters
     ----------
     learning_rate : float or callable
         Above 0; or a schedule, or a function of the epoch.
@@ -232,6 +286,16 @@ class NAdam(Gradient):
         The parts of the running means of g and g^2 that a step keeps.
     epsilon : float
         Above 0; 1e-7 is Keras' default, PyTorch's is 1e-8.
+    weight_decay, clip_value, clip_norm, ema_decay : float
+        As in `Gradient`.
+
+    Examples
+    --------
+    >>> from nnc import Network, NAdam
+    >>> network = Network.from_sizes(2, 8, 1, optimizer=NAdam(0.01))
+    >>> history = network.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=20)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     learning_rate: Rate = 0.001
@@ -245,13 +309,23 @@ class NAdam(Gradient):
 class Lion(Gradient):
     """Chen et al., "Symbolic discovery of optimization algorithms" (2023): steps of one length.
 
-    Attributes
+    Parameters
     ----------
     learning_rate : float or callable
         Above 0; or a schedule, or a function of the epoch. The paper advises 3 to 10 times less
         than for Adam, and as many times more weight decay.
     beta_1, beta_2 : float
         The parts of the running mean of g that the direction and the mean keep.
+    weight_decay, clip_value, clip_norm, ema_decay : float
+        As in `Gradient`.
+
+    Examples
+    --------
+    >>> from nnc import Network, Lion
+    >>> network = Network.from_sizes(2, 8, 1, optimizer=Lion(0.003))
+    >>> history = network.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=20)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     learning_rate: Rate = 0.001
@@ -268,10 +342,20 @@ class Rprop(Gradient):
     1e-6, and waits once. The numbers are those of PyTorch. For full batches, whose signs mean
     something. Igel and Hüsken, "Improving the Rprop learning algorithm" (2000).
 
-    Attributes
+    Parameters
     ----------
     learning_rate : float or callable
         The first step.
+    weight_decay, clip_value, clip_norm, ema_decay : float
+        As in `Gradient`.
+
+    Examples
+    --------
+    >>> from nnc import Network, Rprop
+    >>> network = Network.from_sizes(2, 8, 1, optimizer=Rprop())
+    >>> history = network.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=20)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     learning_rate: Rate = 0.01
@@ -283,7 +367,7 @@ class Rprop(Gradient):
 class Minimizer(Optimizer):
     """The base of those that minimize the loss of all samples, with no learning rate.
 
-    Attributes
+    Parameters
     ----------
     max_iter, max_evaluations : int
         Iterations, and evaluations of the loss, at most.
@@ -325,7 +409,7 @@ class LBFGS(Minimizer):
     Nocedal and Wright, "Numerical optimization" (2006), algorithms 7.4 and 7.5. Limits and
     tolerances are those of SciPy and scikit-learn.
 
-    Attributes
+    Parameters
     ----------
     max_iter, max_evaluations : int
         Iterations, and evaluations of the loss, at most.
@@ -335,6 +419,14 @@ class LBFGS(Minimizer):
         It stops where no element of the gradient is greater.
     decrease_tolerance : float
         It stops where a step lowers the loss by at most this part of it; 0: never.
+
+    Examples
+    --------
+    >>> from nnc import LBFGS, Network
+    >>> network = Network.from_sizes(2, 8, 1, activation="tanh", optimizer=LBFGS(), seed=0)
+    >>> history = network.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=100)
+    >>> history["loss"][-1] < 1e-6
+    True
     """
 
     max_iter: int = 200
@@ -357,7 +449,7 @@ class LevenbergMarquardt(Minimizer):
 
     Hagan and Menhaj, "Training feedforward networks with the Marquardt algorithm" (1994).
 
-    Attributes
+    Parameters
     ----------
     max_iter, max_evaluations : int
         Iterations, and evaluations of the loss, at most.
@@ -372,6 +464,15 @@ class LevenbergMarquardt(Minimizer):
         It stops where no element of the gradient is greater.
     decrease_tolerance : float
         It stops where a step lowers the loss by at most this part of it; 0: never.
+
+    Examples
+    --------
+    >>> from nnc import LevenbergMarquardt, Network
+    >>> optimizer = LevenbergMarquardt()
+    >>> network = Network.from_sizes(2, 8, 1, activation="tanh", optimizer=optimizer, seed=0)
+    >>> history = network.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=100)
+    >>> history["loss"][-1] < 1e-6
+    True
     """
 
     max_iter: int = 200

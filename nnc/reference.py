@@ -31,7 +31,7 @@ def identity_backward(dA: Array, Z: Array) -> Array:
 
 
 def sigmoid(Z: Array) -> Array:
-    """Return A = 1 / (1 + e^-Z), from e^-|Z| so that nothing overflows."""
+    """Return A = 1 / (1 + e^-Z), from e^-abs(Z) so that nothing overflows."""
     e = np.exp(-np.abs(Z))
     A: Array = np.where(Z < 0, e, 1) / (1 + e)
     return A
@@ -61,7 +61,7 @@ def hard_sigmoid(Z: Array) -> Array:
 
 
 def hard_sigmoid_backward(dA: Array, Z: Array) -> Array:
-    """Return dZ: dA / 6 where |Z| < 3, else 0."""
+    """Return dZ: dA / 6 where abs(Z) < 3, else 0."""
     dZ: Array = np.where(np.abs(Z) < 3, dA / 6, 0)
     return dZ
 
@@ -150,7 +150,7 @@ def silu_backward(dA: Array, Z: Array) -> Array:
 
 
 def softplus(Z: Array) -> Array:
-    """Return A = log(1 + e^Z), from e^-|Z| so that nothing overflows."""
+    """Return A = log(1 + e^Z), from e^-abs(Z) so that nothing overflows."""
     A: Array = np.maximum(Z, 0) + np.log1p(np.exp(-np.abs(Z)))
     return A
 
@@ -175,14 +175,14 @@ def mish_backward(dA: Array, Z: Array) -> Array:
 
 
 def softsign(Z: Array) -> Array:
-    """Return A = Z / (1 + |Z|), the limits where Z is infinite."""
+    """Return A = Z / (1 + abs(Z)), the limits where Z is infinite."""
     z = np.clip(Z, -1e30, 1e30)
     A: Array = z / (1 + np.abs(z))
     return A
 
 
 def softsign_backward(dA: Array, Z: Array) -> Array:
-    """Return dZ = dA / (1 + |Z|)^2."""
+    """Return dZ = dA / (1 + abs(Z))^2."""
     dZ: Array = dA / (1 + np.abs(Z)) ** 2
     return dZ
 
@@ -194,7 +194,7 @@ def hard_swish(Z: Array) -> Array:
 
 
 def hard_swish_backward(dA: Array, Z: Array) -> Array:
-    """Return dZ: dA * (Z / 3 + 1/2) where |Z| < 3, dA above, 0 below."""
+    """Return dZ: dA * (Z / 3 + 1/2) where abs(Z) < 3, dA above, 0 below."""
     return np.where(np.abs(Z) < 3, dA * (2 * Z + 3) / 6, np.where(Z > 0, dA, 0))
 
 

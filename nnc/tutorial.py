@@ -68,6 +68,14 @@ def init_layers(
     ------
     ValueError, TypeError, MemoryError
         For an architecture that is empty, does not chain or is too large, and for a bad seed.
+
+    Examples
+    --------
+    >>> import nnc
+    >>> nn_architecture = nnc.datasets.tutorial_architecture(2, 4, 1)
+    >>> params_values = nnc.init_layers(nn_architecture, seed=2)
+    >>> [(name, array.shape) for name, array in params_values.items()]
+    [('W1', (4, 2)), ('b1', (4, 1)), ('W2', (1, 4)), ('b2', (1, 1))]
     """
     layers = read_architecture(nn_architecture)
     words = read_seed(seed)
@@ -101,6 +109,16 @@ def full_forward_propagation(
     ------
     ValueError, TypeError
         For shapes that don't chain, missing or surplus keys, and anything but real numbers.
+
+    Examples
+    --------
+    >>> import nnc
+    >>> nn_architecture = nnc.datasets.tutorial_architecture(2, 4, 1)
+    >>> params_values = nnc.init_layers(nn_architecture, seed=2)
+    >>> moons = nnc.datasets.tutorial_moons()
+    >>> Y_hat, memory = nnc.full_forward_propagation(moons.X_train, params_values, nn_architecture)
+    >>> Y_hat.shape, list(memory)
+    ((1, 900), ['A0', 'Z1', 'A1', 'Z2'])
     """
     layers = read_architecture(nn_architecture)
     A = read_matrix("X", X, layers[0].n_in, -1)
@@ -140,12 +158,25 @@ def full_backward_propagation(
     Returns
     -------
     dict of str to numpy.ndarray
-        ``dW1``, ``db1``, …, in the shapes of ``W1``, ``b1``, …
+        ``dW1``, ``db1`` and so on, in the shapes of ``W1``, ``b1`` and so on.
 
     Raises
     ------
     ValueError, TypeError
         For shapes that don't chain, missing or surplus keys, and anything but real numbers.
+
+    Examples
+    --------
+    >>> import nnc
+    >>> nn_architecture = nnc.datasets.tutorial_architecture(2, 4, 1)
+    >>> params_values = nnc.init_layers(nn_architecture, seed=2)
+    >>> moons = nnc.datasets.tutorial_moons()
+    >>> Y_hat, memory = nnc.full_forward_propagation(moons.X_train, params_values, nn_architecture)
+    >>> grads_values = nnc.full_backward_propagation(
+    ...     Y_hat, moons.Y_train, memory, params_values, nn_architecture
+    ... )
+    >>> grads_values["dW1"].shape
+    (4, 2)
     """
     layers = read_architecture(nn_architecture)
     params = read_params(params_values, layers)
@@ -210,6 +241,18 @@ def update(
     ------
     ValueError, TypeError
         For missing or surplus keys, shapes that differ, and arrays that can't be written in place.
+
+    Examples
+    --------
+    >>> import nnc
+    >>> nn_architecture = nnc.datasets.tutorial_architecture(2, 4, 1)
+    >>> params_values = nnc.init_layers(nn_architecture, seed=2)
+    >>> moons = nnc.datasets.tutorial_moons()
+    >>> Y_hat, memory = nnc.full_forward_propagation(moons.X_train, params_values, nn_architecture)
+    >>> grads_values = nnc.full_backward_propagation(
+    ...     Y_hat, moons.Y_train, memory, params_values, nn_architecture
+    ... )
+    >>> params_values = nnc.update(params_values, grads_values, nn_architecture, learning_rate=0.1)
     """
     layers = read_architecture(nn_architecture)
     keys = parameter_keys(layers)
@@ -287,6 +330,17 @@ def train(
         before it.
     KeyboardInterrupt
         Within 100 ms of Ctrl-C.
+
+    Examples
+    --------
+    >>> import nnc
+    >>> nn_architecture = nnc.datasets.tutorial_architecture(2, 4, 1)
+    >>> moons = nnc.datasets.tutorial_moons()
+    >>> params_values, cost, accuracy = nnc.train(
+    ...     moons.X_train, moons.Y_train, nn_architecture, epochs=1000, learning_rate=0.1
+    ... )
+    >>> cost[-1] < cost[0], len(accuracy)
+    (True, 1000)
     """
     return train_with_progress(
         X,

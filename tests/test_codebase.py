@@ -1,5 +1,6 @@
 """The rules of the codebase: layering, file length, formatting, layout, the README's commands."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -75,6 +76,32 @@ def test_includes_point_inwards(path):
 def test_some_things_have_one_home(pattern, homes):
     found = {relative(p) for p in C_FILES if ring_of(p) and re.search(pattern, read(p))}
     assert found <= set(homes.split())
+
+
+def imports_of(path):
+    """The modules of nnc that one imports when it is imported, by their names in it."""
+    found = set()
+    for node in ast.parse(read(path)).body:
+        if isinstance(node, ast.ImportFrom) and node.module == "nnc":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module.startswith("nnc."):
+            found.add(node.module.removeprefix("nnc."))
+    return found - {"_core"}
+
+
+def test_python_modules_import_from_their_row_or_above():
+    """The rows are those of the table in docs/design.md, which names every module."""
+    modules = {p.stem: p for p in (ROOT / "nnc").glob("*.py") if not p.stem.startswith("__")}
+    table = re.findall(r"^\| [a-z ]+ \| (`.*?) \|", read(ROOT / "docs/design.md"), re.MULTILINE)
+    rows = {}
+    for number, row in enumerate(table):
+        for name in re.findall(r"`(\w+)(…?)`", row):
+            pattern = re.compile(name[0] + (r"\w+" if name[1] else ""))
+            rows |= {module: number for module in modules if pattern.fullmatch(module)}
+    assert set(rows) == set(modules)
+    for name, path in modules.items():
+        for other in imports_of(path):
+            assert rows[other] <= rows[name], f"{name} imports {other}"
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,8 @@ def wheel(tmp_path_factory):
 def test_the_wheel_is_complete_and_small(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     sources = {f"nnc/{path.name}" for path in (ROOT / "nnc").glob("*.py")}
-    sources |= {f"nnc/page/{path.name}" for path in (ROOT / "nnc" / "page").iterdir()}
+    pages = (ROOT / "nnc" / "pages").rglob("*.*")
+    sources |= {path.relative_to(ROOT).as_posix() for path in pages}
     assert {"nnc/_core.pyi", "nnc/py.typed", *sources} <= set(names)
     assert any(name.startswith("nnc/_core.") and name.endswith(".so") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -193,9 +194,7 @@ def test_types_are_strict_and_the_stubs_agree_with_the_module():
 @pytest.mark.parametrize("name", nnc.__all__)
 def test_every_public_name_is_documented(name):
     thing = getattr(nnc, name)
-    if isinstance(thing, types.ModuleType) or name in {"Flatten", "FormatError"}:
+    if isinstance(thing, types.ModuleType):
         assert len(thing.__doc__) > 40
-        return
-    assert len(thing.__doc__) > 100
-    sections = ("Attributes", "Parameters") if isinstance(thing, type) else ("Returns",)
-    assert any(f"{section}\n" in thing.__doc__ for section in sections)
+    else:
+        assert "Examples\n" in thing.__doc__  # tests/test_docstrings.py looks at the rest

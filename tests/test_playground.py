@@ -33,7 +33,7 @@ class Scripts(HTMLParser):
         attributes = dict(attributes)
         self.addresses += [attributes[k] for k in ("src", "href") if k in attributes]
         if tag == "script":
-            self.inside = attributes.get("id", "scripts")
+            self.inside = attributes.get("id", f"script {len(self.found)}")
             assert self.inside not in self.found
             self.found[self.inside] = ""
 
@@ -182,14 +182,14 @@ def test_bad_data_is_refused(arguments, options, error, message):
 
 
 def test_no_label_or_name_leaves_its_place():
-    nasty = ["</script><script>alert(1)</script>", "<!-- core --><!--", "&lt;\u2028'\"\\"]
-    names = ['</SCRIPT foo="', "<!-- data -->"]
+    nasty = ["</script><script>alert(1)</script>", "<!--", "&lt;\u2028'\"\\"]
+    names = ['</SCRIPT foo="', "<title></title>"]
     page = nnc.playground(X, np.array(nasty)[np.arange(60) % 3], feature_names=names)
     scripts = Scripts(page.html)
-    assert list(scripts.found) == ["core", "data", "scripts"]
+    assert list(scripts.found) == ["data", *(f"script {i}" for i in range(1, 7))]
     assert told(page)["features"] == names
     assert told(page)["classes"] == sorted(nasty)
-    shipped = base64.b64decode(scripts.found["core"])
+    shipped = base64.b64decode(told(page)["core"])
     assert gzip.decompress(shipped) == WASM.read_bytes()
 
 
@@ -213,7 +213,7 @@ def test_it_is_a_file_and_a_sealed_frame(tmp_path):
     assert attributes["sandbox"] == "allow-scripts"
     assert attributes["srcdoc"] == page.html
     assert html.escape(page.html) in page._repr_html_()
-    assert repr(page).startswith("<nnc playground: 60 samples, 2 features, 2 classes;")
+    assert repr(page).startswith("<Page 'nnc playground: 60 samples, 2 features, 2 classes', ")
 
 
 # ---------------------------------------------------------------------------- the engine

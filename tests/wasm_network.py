@@ -9,7 +9,7 @@ import wasmtime
 import nnc
 from nnc._state import draw_seeds
 
-WASM = Path(nnc.__file__).with_name("page") / "core.wasm"
+WASM = Path(nnc.__file__).parent / "pages" / "playground" / "core.wasm"
 
 
 @functools.cache

@@ -88,7 +88,11 @@ PyDoc_STRVAR(sigmoid_doc,
              "    The shape of Z; a scalar where Z is one. NaN stays NaN.\n\n"
              "Raises\n------\n"
              "TypeError\n"
-             "    Where Z does not hold real numbers.");
+             "    Where Z does not hold real numbers.\n\n"
+             "Examples\n--------\n"
+             ">>> import nnc\n"
+             ">>> nnc.sigmoid([-1000, 0, 1000])\n"
+             "array([0. , 0.5, 1. ])");
 
 static PyObject *sigmoid(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
@@ -106,7 +110,11 @@ PyDoc_STRVAR(relu_doc,
              "    The shape of Z; a scalar where Z is one. NaN stays NaN.\n\n"
              "Raises\n------\n"
              "TypeError\n"
-             "    Where Z does not hold real numbers.");
+             "    Where Z does not hold real numbers.\n\n"
+             "Examples\n--------\n"
+             ">>> import nnc\n"
+             ">>> nnc.relu([-2, 0, 3])\n"
+             "array([0., 0., 3.])");
 
 static PyObject *relu(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
@@ -126,7 +134,11 @@ PyDoc_STRVAR(sigmoid_backward_doc,
              "    The shape of Z; float32 where dA and Z both are, else float64.\n\n"
              "Raises\n------\n"
              "ValueError, TypeError\n"
-             "    Where the shapes differ, or an argument does not hold real numbers.");
+             "    Where the shapes differ, or an argument does not hold real numbers.\n\n"
+             "Examples\n--------\n"
+             ">>> import nnc\n"
+             ">>> nnc.sigmoid_backward(dA=1.0, Z=[0, 1000])\n"
+             "array([0.25, 0.  ])");
 
 static PyObject *sigmoid_backward(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
@@ -147,7 +159,11 @@ PyDoc_STRVAR(relu_backward_doc,
              "    The shape of Z; float32 where dA and Z both are, else float64. A new array.\n\n"
              "Raises\n------\n"
              "ValueError, TypeError\n"
-             "    Where the shapes differ, or an argument does not hold real numbers.");
+             "    Where the shapes differ, or an argument does not hold real numbers.\n\n"
+             "Examples\n--------\n"
+             ">>> import nnc\n"
+             ">>> nnc.relu_backward(dA=[1, 2, 3], Z=[-2, 0, 3])\n"
+             "array([0., 0., 3.])");
 
 static PyObject *relu_backward(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
@@ -202,7 +218,11 @@ PyDoc_STRVAR(convert_prob_into_class_doc,
              "    NaN.\n\n"
              "Raises\n------\n"
              "TypeError\n"
-             "    Where probs does not hold real numbers.");
+             "    Where probs does not hold real numbers.\n\n"
+             "Examples\n--------\n"
+             ">>> import nnc\n"
+             ">>> nnc.convert_prob_into_class([0.1, 0.5, 0.9])\n"
+             "array([0., 0., 1.])");
 
 static PyObject *convert_prob_into_class(PyObject *Py_UNUSED(module), PyObject *args,
                                          PyObject *kwargs)

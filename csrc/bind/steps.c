@@ -29,7 +29,12 @@ PyDoc_STRVAR(
     "ValueError\n"
     "    Where the shapes don't chain or the activation is unknown.\n"
     "TypeError\n"
-    "    Where an array does not hold real numbers.");
+    "    Where an array does not hold real numbers.\n\n"
+    "Examples\n--------\n"
+    ">>> import nnc\n"
+    ">>> A, Z = nnc.single_layer_forward_propagation([[1], [2]], [[3, -4]], [[1]], \"relu\")\n"
+    ">>> A, Z\n"
+    "(array([[0.]]), array([[-4.]]))");
 
 static PyObject *single_layer_forward_propagation(PyObject *Py_UNUSED(module), PyObject *args,
                                                   PyObject *kwargs)
@@ -125,7 +130,14 @@ PyDoc_STRVAR(
     "ValueError\n"
     "    Where the shapes don't chain or the activation is unknown.\n"
     "TypeError\n"
-    "    Where an array does not hold real numbers.");
+    "    Where an array does not hold real numbers.\n\n"
+    "Examples\n--------\n"
+    ">>> import nnc\n"
+    ">>> dA_prev, dW, db = nnc.single_layer_backward_propagation(\n"
+    "...     [[2.0]], W_curr=[[3, -4]], b_curr=[[1]], Z_curr=[[5]], A_prev=[[1], [2]]\n"
+    "... )\n"
+    ">>> dW\n"
+    "array([[2., 4.]])");
 
 static PyObject *single_layer_backward_propagation(PyObject *Py_UNUSED(module), PyObject *args,
                                                    PyObject *kwargs)
@@ -223,8 +235,9 @@ static PyObject *score(nnc_input in[2], nnc_dtype dtype, bool accuracy)
 PyDoc_STRVAR(
     get_cost_value_doc,
     "get_cost_value($module, /, Y_hat, Y)\n--\n\n"
-    "The cross-entropy cost: the mean over samples of -(Y log Y_hat + (1 - Y) log(1 - Y_hat)),\n"
-    "summed over outputs.\n\n"
+    "The cross-entropy cost of probabilities.\n\n"
+    "That is the mean over samples of -(Y log Y_hat + (1 - Y) log(1 - Y_hat)), summed over\n"
+    "outputs.\n\n"
     "It stays finite at saturated outputs. Which logit a Y_hat of exactly 0 or 1 came from is\n"
     "lost by rounding, so the nearest numbers that are not saturated stand for it: a Y_hat of 0\n"
     "counts as the smallest normal number, and 1 - Y_hat of 0 as half the machine epsilon. A\n"
@@ -239,7 +252,11 @@ PyDoc_STRVAR(
     "    NaN where there are no samples, or where Y_hat lies outside [0, 1].\n\n"
     "Raises\n------\n"
     "ValueError, TypeError\n"
-    "    Where the shapes differ, or an argument does not hold real numbers.");
+    "    Where the shapes differ, or an argument does not hold real numbers.\n\n"
+    "Examples\n--------\n"
+    ">>> import nnc\n"
+    ">>> round(nnc.get_cost_value([[0.9, 0.2]], [[1, 0]]), 4)\n"
+    "0.1643");
 
 static PyObject *get_cost_value(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
@@ -263,7 +280,11 @@ PyDoc_STRVAR(
     "    Between 0 and 1; NaN where there are no samples.\n\n"
     "Raises\n------\n"
     "ValueError, TypeError\n"
-    "    Where the shapes differ, or an argument does not hold real numbers.");
+    "    Where the shapes differ, or an argument does not hold real numbers.\n\n"
+    "Examples\n--------\n"
+    ">>> import nnc\n"
+    ">>> nnc.get_accuracy_value([[0.9, 0.8]], [[1, 0]])\n"
+    "0.5");
 
 static PyObject *get_accuracy_value(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {

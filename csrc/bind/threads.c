@@ -34,7 +34,11 @@ PyDoc_STRVAR(
     "Returns\n-------\n"
     "bool\n"
     "    True where no such threads are left; False where a training is using them, and\n"
-    "    nothing was done.");
+    "    nothing was done.\n\n"
+    "Examples\n--------\n"
+    ">>> import nnc\n"
+    ">>> nnc.shutdown_threads()\n"
+    "True");
 
 static PyObject *shutdown_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {

@@ -337,7 +337,11 @@ PyDoc_STRVAR(cpu_info_doc,
              "Returns\n-------\n"
              "dict\n"
              "    isa (str), available (list of str, slowest first), fma (bool: multiply and\n"
-             "    add are fused) and vector_bytes (int).");
+             "    add are fused) and vector_bytes (int).\n\n"
+             "Examples\n--------\n"
+             ">>> import nnc\n"
+             ">>> nnc.cpu_info()[\"isa\"] in nnc.cpu_info()[\"available\"]\n"
+             "True");
 
 static PyObject *cpu_info(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {

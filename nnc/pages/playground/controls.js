@@ -1,12 +1,6 @@
 // controls.js - what the page is made of and reacts to, and its beginning.
 "use strict";
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 function label(made, text) {
   made.setAttribute("aria-label", text);
   return made;
@@ -188,7 +182,7 @@ function repaint() {
 }
 
 async function main() {
-  core = await Core.load(fromBase64($("core").textContent));
+  core = await Core.load(fromBase64(data.core));
   const numbers = (text) => new Float64Array(fromBase64(text).buffer);
   const load = (part) => {
     part.x = numbers(part.x);
