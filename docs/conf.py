@@ -46,9 +46,8 @@ def _save_step(app: Any, exception: Exception | None) -> None:
         return
     moons, architecture = tutorial_moons(), tutorial_architecture(2, 4, 3, 1)
     params, _, _ = nnc.train(moons.X_train, moons.Y_train, architecture, 2000, 0.3, seed=0)
-    net = nnc.Network.from_architecture(architecture, optimizer=nnc.SGD(0.3), dtype="float64")
-    net.set_weights(params)
-    page = nnc.microscope(net, moons.X_train.T[:6], moons.Y_train.T[:6])
+    X, y = moons.X_train.T[:6], moons.Y_train.T[:6]
+    page = nnc.microscope((params, architecture), X, y, learning_rate=0.3)
     page.save(Path(app.outdir) / "step.html")
 
 

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from nnc import _core, _data, _page, _trace
-from nnc._arguments import Array, read_integer
+from nnc._arguments import Array, read_integer, read_rate
 from nnc._data import Data
 from nnc._page import Page
 from nnc.layers import Dense, LayerSpec
 from nnc.losses import SumOfSquares
 from nnc.network import Network
-from nnc.optimizers import Gradient
+from nnc.optimizers import SGD, Gradient
 from nnc.reference import ACTIVATIONS
 
 MAX_SAMPLES = 1024
+TUTORIAL_RATE = 0.01
 
 
-def microscope(net: Network, X: Any, y: Any, *, limit: int = 64) -> Page:
+def microscope(
+    net: Network | tuple[Mapping[str, Any], Any],
+    X: Any,
+    y: Any,
+    *,
+    learning_rate: float | None = None,
+    limit: int = 64,
+) -> Page:
     """Open one training step: every matrix of it, on a page to click through.
 
     The page shows, layer by layer and with the formulas of the tutorial, the way forward (Z, A),
     the chain rule on the way back (dA, dZ, dW, db) and the parameters before and after the update.
     Pointing at a number shows what it is computed from. The step is the one that ``net.step(X, y)``
-    would take, with all of X as its batch; `net` itself stays as it is.
+    or the tutorial's functions would take, with all of X as its batch; `net` stays as it is.
 
     As in the tutorial, matrices have one sample per column here, and dA and dZ belong to the sum of
     the samples' losses: 1/m enters in dW and db.
 
     Parameters
     ----------
-    net : Network
-        The network. One of the tutorial's is ``Network.from_architecture(nn_architecture, …)``,
-        which takes the parameters by ``set_weights(params_values)``.
+    net : Network, or (params_values, nn_architecture)
+        The network; or the tutorial's dicts of one whose output is a sigmoid.
     X : array_like, shape (m, n_inputs), or (m, …) of `input_shape`
-        At most 1024 samples, one per row.
+        At most 1024 samples, one per row: ``X.T`` of the tutorial's arrays.
     y : array_like
         Their labels, as `Network.fit` takes them.
+    learning_rate : float, optional
+        Of the tutorial's `update`, by default 0.01. A Network has its optimizer instead.
     limit : int
         Of larger matrices the page holds so many of the first rows and columns, and says so.
 
@@ -51,28 +61,26 @@ def microscope(net: Network, X: Any, y: Any, *, limit: int = 64) -> Page:
     Raises
     ------
     ValueError, TypeError
-        For a `net` that is none, for no samples or too many, and for data that does not fit.
+        For a `net` that is none, a learning rate beside a Network, no samples or too many, and data
+        that does not fit.
     DivergenceError
         Where the step ends in parameters that are not finite.
 
     Examples
     --------
+    >>> import nnc
+    >>> moons = nnc.datasets.tutorial_moons()
+    >>> X, y = moons.X_train.T[:5], moons.Y_train.T[:5]
+    >>> net = nnc.Network([nnc.Dense(4, "relu"), nnc.Dense(1, "sigmoid")], input_dim=2)
+    >>> nnc.microscope(net, X, y).save("step.html")
+
     The tutorial's parameters and architecture:
 
-    >>> import nnc
     >>> nn_architecture = nnc.datasets.tutorial_architecture(2, 4, 1)
     >>> params_values = nnc.init_layers(nn_architecture, seed=2)
-    >>> net = nnc.Network.from_architecture(nn_architecture, optimizer=nnc.SGD(0.1))
-    >>> net.set_weights(params_values)
-    >>> moons = nnc.datasets.tutorial_moons()
-    >>> page = nnc.microscope(net, moons.X_train.T[:5], moons.Y_train.T[:5])
-    >>> page.save("step.html")
+    >>> page = nnc.microscope((params_values, nn_architecture), X, y, learning_rate=0.1)
     """
-    if not isinstance(net, Network):
-        raise TypeError(
-            f"net: expected a Network, got {type(net).__name__}: Network.from_architecture makes "
-            "one of the tutorial's list of layers"
-        )
+    net = _read_network(net, learning_rate)
     most = read_integer("limit", limit, 1)
     m = len(_data.read_inputs("X", X, net.input_shape))
     if not 1 <= m <= MAX_SAMPLES:
@@ -108,6 +116,29 @@ def microscope(net: Network, X: Any, y: Any, *, limit: int = 64) -> Page:
         title=f"One training step of {before!r}",
         height=720,
     )
+
+
+def _read_network(net: Any, learning_rate: Any) -> Network:
+    """Return a network as it is, or one of the tutorial's dicts."""
+    if isinstance(net, Network):
+        if learning_rate is not None:
+            raise ValueError("learning_rate: leave it out beside a Network, whose optimizer has it")
+        return net
+    if not (isinstance(net, tuple) and len(net) == 2 and isinstance(net[0], Mapping)):
+        raise TypeError(
+            f"net: expected a Network or (params_values, nn_architecture), got {type(net).__name__}"
+        )
+    params_values, nn_architecture = net
+    single = all(np.asarray(array).dtype == np.float32 for array in params_values.values())
+    network = Network.from_architecture(
+        nn_architecture,
+        loss="binary_cross_entropy",
+        optimizer=SGD(TUTORIAL_RATE if learning_rate is None else read_rate(learning_rate)),
+        dtype="float32" if single else "float64",
+        seed=0,
+    )
+    network.set_weights(params_values)
+    return network
 
 
 def _forward_and_back(net: Network, data: Data) -> dict[str, Array]:

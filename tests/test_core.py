@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 )
 def test_the_tests_in_c(options, folder):
     jobs = f"-j{len(os.sched_getaffinity(0))}"
-    command = ["make", "-C", str(CSRC), jobs, "test", f"BUILD={folder}", *options]
+    command = ["make", "-kO", "-C", str(CSRC), jobs, "test", f"BUILD={folder}", *options]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
     assert "failed" in result.stdout

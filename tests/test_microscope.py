@@ -50,11 +50,8 @@ def test_every_matrix_of_the_tutorials_step(hidden, dtype, tolerance, n_out):
     params = {k: v * 8 for k, v in reference.init_layers(architecture, 2, dtype=dtype).items()}
     X = tutorial_moons().X_train[:, :7].astype(dtype)
     Y = np.random.default_rng(0).integers(0, 2, (n_out, 7)).astype(dtype)
-    net = Network.from_architecture(
-        architecture, optimizer=SGD(0.5), loss="binary_cross_entropy", dtype=dtype
-    )
-    net.set_weights(params)
-    ours = matrices_of(microscope(net, X.T, Y.T), dtype)
+    page = microscope((params, architecture), X.T, Y.T, learning_rate=0.5)
+    ours = matrices_of(page, dtype)
 
     Y_hat, memory = reference.full_forward_propagation(X, params, architecture)
     grads = reference.full_backward_propagation(Y_hat, Y, memory, params, architecture)
@@ -69,6 +66,15 @@ def test_every_matrix_of_the_tutorials_step(hidden, dtype, tolerance, n_out):
     assert ours.keys() == expected.keys()
     for name, array in expected.items():
         agree(ours[name], array, tolerance)
+
+
+def test_the_tutorials_learning_rate_is_the_default():
+    architecture = nnc.datasets.tutorial_architecture(2, 3, 1)
+    params = nnc.init_layers(architecture, 2)
+    page = microscope((params, architecture), [[0.5, 1]], [1.0])
+    assert [layer["rate"] for layer in data_of(page)["layers"]] == [0.01, 0.01]
+    with pytest.raises(ValueError, match="learning_rate: expected a finite positive number"):
+        microscope((params, architecture), [[0.5, 1]], [1.0], learning_rate=0)
 
 
 # ----------------------------------------------------------- the equations, for all kinds of layers
@@ -256,7 +262,8 @@ def test_large_matrices_are_cut():
 def test_arguments():
     net, X, y = Network([Dense(1)], 2), np.ones((3, 2)), np.ones(3)
     for arguments, error, message in [
-        (([1], X, y), TypeError, "net: expected a Network, got list: Network.from_architecture"),
+        (([1], X, y), TypeError, r"net: expected a Network or \(params_values, .* got list"),
+        ((({}, []), X, y), ValueError, "nn_architecture: expected at least one layer"),
         ((net, np.ones((0, 2)), []), ValueError, "X: expected 1 to 1024 samples .* got 0"),
         ((net, np.ones((1025, 2)), np.ones(1025)), ValueError, r"got 1025: .* X\[:32\]"),
         ((net, np.ones((3, 4)), y), ValueError, "X: expected shape"),
@@ -264,6 +271,8 @@ def test_arguments():
     ]:
         with pytest.raises(error, match=message):
             microscope(*arguments)
+    with pytest.raises(ValueError, match="learning_rate: leave it out beside a Network"):
+        microscope(net, X, y, learning_rate=0.1)
     for limit, error in ((0, ValueError), (True, TypeError), (2.5, TypeError)):
         with pytest.raises(error, match="limit: expected"):
             microscope(net, X, y, limit=limit)
