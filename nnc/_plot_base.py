@@ -11,9 +11,9 @@ import numpy.typing as npt
 from nnc._arguments import Array, read_index
 from nnc._optional import import_optional
 
-# Of Okabe and Ito (2008) and Tol (2021): told apart with any kind of colour vision, and with a
+# Any two of them differ for every kind of colour vision, in hue or in lightness, and each has a
 # contrast of at least 3 against both white and black.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#BB5599", "#8C6D1F")
+COLOURS = ("#0055CC", "#EE6644", "#446600", "#AA1177", "#AA77FF")
 MARKERS = "o^sDvP*X<>"  # with COLOURS, ten classes are told apart, in grey print, too
 WIDTH = 1.8  # of curves, in points
 
@@ -63,7 +63,7 @@ def finish_curves(axes: Any, xlabel: str, ylabel: str) -> None:
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(visible=True, color="0.5", alpha=0.25, linewidth=0.6)
-    axes.legend(frameon=False)
+    axes.legend(framealpha=0.7, edgecolor="none")
 
 
 # ------------------------------------------------------------------------------------- colours

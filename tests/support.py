@@ -103,3 +103,21 @@ def check_counts(call, shared):
     repeat(20)
     # A leak is at least one a call, each time; what else the process frees or takes, it does once.
     assert any(changes() < 150 for _ in range(5))
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1: protan, deutan, tritan.
+COLOUR_BLIND = np.array([
+    [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+     [-0.003882, -0.048116, 1.051998]],
+    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+     [-0.011820, 0.042940, 0.968881]],
+    [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+     [0.004733, 0.691367, 0.303900]],
+])  # fmt: skip
+
+
+def least_difference(one, other):
+    """Distance of two colours, linear RGB, for those eyes that tell them apart least."""
+    eyes = [np.eye(3), *COLOUR_BLIND]
+    seen = [[np.clip(eye @ colour, 0, 1) for colour in (one, other)] for eye in eyes]
+    return min(np.linalg.norm(np.cbrt(a) - np.cbrt(b)) for a, b in seen)  # about as they look

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import io
+import itertools
 import re
 
 import numpy as np
@@ -12,6 +13,7 @@ import sklearn.neural_network
 from matplotlib import colors, image
 from matplotlib import pyplot as plt
 from PIL import Image
+from support import least_difference
 
 import nnc
 from nnc import Dense, Network, _plot_base, plot, reference
@@ -66,24 +68,26 @@ def test_the_tolerance_tells_pictures_apart():
     assert min(differences) > 2 * TOLERANCE
 
 
+def linear(colour):
+    channels = np.array(colors.to_rgb(colour))
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
 def contrast(colour, other):
     """Of two colours, as the Web Content Accessibility Guidelines define it."""
-
-    def luminance(colour):
-        channels = np.array(colors.to_rgb(colour))
-        linear = np.where(
-            channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
-        )
-        return linear @ [0.2126, 0.7152, 0.0722]
-
-    light, dark = sorted((luminance(colour), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+    luminances = [linear(c) @ [0.2126, 0.7152, 0.0722] for c in (colour, other)]
+    return (max(luminances) + 0.05) / (min(luminances) + 0.05)
 
 
 @pytest.mark.parametrize("colour", _plot_base.COLOURS)
 def test_colours_can_be_seen_on_white_and_black(colour):
     assert contrast(colour, "white") >= 3
     assert contrast(colour, "black") >= 3
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(_plot_base.COLOURS, 2)))
+def test_any_two_colours_differ_for_all_eyes(one, other):
+    assert least_difference(linear(one), linear(other)) > 0.35
 
 
 @pytest.mark.parametrize("style", plot_pictures.STYLES.values())
