@@ -19,8 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnc import _sk_engine
 from nnc._arguments import Array
-from nnc._callbacklist import CallbackList
-from nnc._sk_callbacks import logs_of
+from nnc._sk_callbacks import Watchers
 from nnc._sk_optimizers import Optimizer
 from nnc._sk_solvers import Divergence, Training
 from nnc._sk_tasks import Tasks
@@ -90,7 +89,7 @@ class Epochs:
         Whether one epoch is all.
     deadline : float
         By time.monotonic(), of `max_time`.
-    watchers : CallbackList or None
+    watchers : Watchers or None
         nnc's callbacks.
     order : ndarray
         Of the samples.
@@ -107,7 +106,7 @@ class Epochs:
     incremental: bool
     deadline: float
     tasks: Tasks | None
-    watchers: CallbackList | None
+    watchers: Watchers | None
     order: Array = field(init=False)
     moves: bool = field(init=False)
     draws: bool = field(init=False)
@@ -133,13 +132,13 @@ class Epochs:
         at_once = not self.moves and not self.incremental and self.training.is_one_call
         at_once = at_once and self.optimizer.keeps_its_rate
         if self.watchers is not None:
-            self.watchers.on_train_begin()
+            self.watchers.begin()
         try:
             self._run(at_once)
         finally:
             self.model._unbroken.saturated = self.training.saturated
             if self.watchers is not None:
-                self.watchers.on_train_end()
+                self.watchers.end()
 
     def _run(self, at_once: bool) -> None:
         stopped = False
@@ -163,7 +162,7 @@ class Epochs:
         if self.tasks is not None:
             self.tasks.begin("epoch")
         if self.watchers is not None:
-            self.watchers.on_epoch_begin(self.model.n_iter_)
+            self.watchers.begin_epoch()
         if self.draws:
             self.model._random_state.shuffle(self.order)
 
@@ -199,7 +198,7 @@ class Epochs:
             self.tasks.end(shown)
             stopped = self.tasks.stopped
         if self.watchers is not None:
-            stopped |= self.watchers.on_epoch_end(model.n_iter_ - 1, logs_of(model))
+            stopped |= self.watchers.end_epoch()
         return stopped
 
     def _goes_on(self) -> bool:

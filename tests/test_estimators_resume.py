@@ -11,8 +11,16 @@ from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, log_loss, mean_absolute_error
 
 import nnc
-from nnc import MLPClassifier, MLPRegressor, schedules
-from nnc.callbacks import CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from nnc import LivePlot, MLPClassifier, MLPRegressor, schedules
+from nnc.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LayerRecorder,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    WeightRecorder,
+)
 from nnc.optimizers import SGD, AdamW, RMSprop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -263,6 +271,41 @@ def test_checkpoints_are_networks(tmp_path):
     model.fit(X, CLASSES)
     network = nnc.Network.load(path)
     np.testing.assert_allclose(network.predict_proba(X), model.predict_proba(X), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_callbacks_see_a_network_that_predicts_as_the_model_will(dropout):
+    seen = []
+
+    class Watch(Callback):
+        def on_epoch_end(self, epoch, logs):
+            seen.append((self.network.predict_proba(X), self.network.input_gradients(X[:3])))
+
+    options = OPTIONS | {"dropout": dropout, "activation": ["tanh", "logistic"]}
+    MLPClassifier(callbacks=Watch(), max_iter=4, **options).fit(X, CLASSES)
+    for epochs, (probabilities, _) in enumerate(seen, 1):
+        model = MLPClassifier(max_iter=epochs, **options).fit(X, CLASSES)
+        np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=1e-13)
+
+
+def test_recorders_see_the_parameters_and_the_gradient_of_the_next_step():
+    y = np.unique(CLASSES, return_inverse=True)[1]
+    layers, weights = LayerRecorder(X, y), WeightRecorder()
+    options = OPTIONS | {"alpha": 0, "solver": SGD(0.1), "batch_size": len(X)}
+    model = MLPClassifier(callbacks=[layers, weights], max_iter=4, **options).fit(X, CLASSES)
+    following = MLPClassifier(max_iter=5, **options).fit(X, CLASSES)
+    for i, (before, after) in enumerate(zip(model.coefs_, following.coefs_, strict=True), 1):
+        np.testing.assert_array_equal(weights.params[-1][f"W{i}"].T, before)
+        right = np.sqrt(np.mean(((before - after) / 0.1) ** 2))
+        assert layers.gradients[f"W{i}"][-1] == pytest.approx(right, rel=1e-9)
+
+
+def test_a_live_plot_draws_the_boundary():
+    pictures = []
+    live = LivePlot(X[:, :2], CLASSES == "a", show=pictures.append)
+    MLPClassifier(callbacks=live, max_iter=4, **OPTIONS).fit(X[:, :2], CLASSES == "a")
+    assert len(pictures) >= 2
+    assert pictures[0] != pictures[-1]
 
 
 def test_plateaus_reduce_the_rates():
