@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import functools
 import statistics
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -80,6 +81,7 @@ def compare(
         make(**options).fit(X, y).predict(X)
     for seed in range(repeats):
         for name, make in makers.items():
+            time.sleep(machine.PAUSE)
             model = make(random_state=seed, **options, **ours_alone[name])
             fit = machine.seconds(functools.partial(model.fit, X, y))
             predict = machine.seconds(functools.partial(model.predict, X))

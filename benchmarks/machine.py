@@ -39,6 +39,9 @@ def describe() -> str:
     )
 
 
+PAUSE = 0.25  # between turns: threads that wait actively for work go to sleep, 0.2 s for some
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Return the wall time of one call."""
     start = time.perf_counter()

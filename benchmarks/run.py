@@ -32,7 +32,6 @@ from workloads import Problem, Workload
 HERE = Path(__file__).parent
 FIRST_COSTS = 5  # of a full-batch training, compared with NumPy's
 ROWS_COMPARED = 100  # of an inference
-PAUSE = 0.25  # between turns: threads that wait actively for work go to sleep, 0.2 s for some
 
 Record = dict[str, Any]
 
@@ -139,7 +138,7 @@ def measure(
         order = random.Random(0)
         for _ in range(repeats):
             for worker in order.sample(running, len(running)):
-                time.sleep(PAUSE)
+                time.sleep(machine.PAUSE)
                 replies[worker.peer].append(worker.ask("run"))
         expected = expectations(problem)
         for peer, (worker, record) in started.items():

@@ -15,6 +15,7 @@ import argparse
 import functools
 import os
 import statistics
+import time
 import warnings
 from typing import Any
 
@@ -66,6 +67,7 @@ def main() -> None:
         way()
     for _ in range(repeats):
         for name, way in ways.items():
+            time.sleep(machine.PAUSE)
             times[name].append(machine.seconds(way))
     print(machine.describe())
     threads = Parallel(n_jobs=-1)(delayed(nnc.get_num_threads)() for _ in range(2 * cpus))
