@@ -165,6 +165,7 @@ def test_other_kernels_and_threads(name, path):
     """Each epoch with other kernels that have FMA, and another number of threads."""
     if not ISAS_WITH_FMA:
         pytest.skip("no kernels with FMA")
+    before = _core.cpu_info()["isa"]
     try:
         _core.select_isa(ISAS_WITH_FMA[0])
         expected = trainings.run(name, extra=nothing)
@@ -176,7 +177,7 @@ def test_other_kernels_and_threads(name, path):
                 )
         assert trainings.run(name, path, extra=nothing) == expected
     finally:
-        _core.select_isa("")
+        _core.select_isa(before)
 
 
 def test_another_thread_than_the_main_one(unbroken, path):
