@@ -6,9 +6,9 @@ import signal
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from support import kernels
 
 import nnc
-from nnc import _core
 
 settings.register_profile(
     "nnc", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
@@ -42,10 +42,8 @@ def keras():
 @pytest.fixture(params=ISAS, scope="module")
 def isa(request):
     """Run the module's tests once with each kernel set."""
-    before = nnc.cpu_info()["isa"]
-    _core.select_isa(request.param)
-    yield request.param
-    _core.select_isa(before)
+    with kernels(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=[np.float64, np.float32], ids=["float64", "float32"])

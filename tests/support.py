@@ -2,11 +2,12 @@
 
 import gc
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 from hypothesis import strategies as st
 
-from nnc import reference
+from nnc import _core, reference
 
 # e^z feeds on itself: layers of it overflow
 HIDDEN = [name for name in reference.ACTIVATIONS if name != "exponential"]
@@ -16,6 +17,17 @@ KINKS = {
     "hard_sigmoid": [-3, 3], "hard_swish": [-3, 3],
 }  # fmt: skip
 EPS = {np.dtype(np.float64): 2.0**-52, np.dtype(np.float32): 2.0**-23}
+
+
+@contextmanager
+def kernels(isa):
+    """Compute with one kernel set, and then with that of before again."""
+    before = _core.cpu_info()["isa"]
+    _core.select_isa(isa)
+    try:
+        yield
+    finally:
+        _core.select_isa(before)
 
 
 def architecture(sizes, activations):

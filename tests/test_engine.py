@@ -17,9 +17,8 @@ from batches import ADAM, BCE, CCE, MSE, PAIRS, SGD, SSE, engine, layers_of, pro
 from conftest import ISAS_WITH_FMA
 from hypothesis import given
 from hypothesis import strategies as st
+from support import kernels
 
-import nnc
-from nnc import _core
 from nnc._core import Engine
 from nnc.reference import ACTIVATIONS
 
@@ -187,7 +186,6 @@ def test_threads_kernels_and_layouts_change_no_bit(network, m, batch_size, adam)
     layers, loss = network
     options = {"batch_size": batch_size, "epochs": 2, "seed": m} | (ADAM if adam else SGD)
     X, Y, params = problem(layers, loss, m, np.float32, m)
-    before = nnc.cpu_info()["isa"]
 
     def bits(X, Y, n_threads=1):
         ours = engine(layers, loss, params)
@@ -201,12 +199,9 @@ def test_threads_kernels_and_layouts_change_no_bit(network, m, batch_size, adam)
     expected = bits(X, Y)
     assert bits(X, Y, 3) == expected
     assert bits(np.asfortranarray(X), np.repeat(Y, 2, axis=0)[::2]) == expected
-    try:
-        for isa in ISAS_WITH_FMA:
-            _core.select_isa(isa)
+    for isa in ISAS_WITH_FMA:
+        with kernels(isa):
             assert bits(X, Y) == expected
-    finally:
-        _core.select_isa(before)
 
 
 @pytest.mark.parametrize("layers", [layers_of(SIZES, "softmax"), WIDE], ids=["small", "wide"])

@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 from conftest import ISAS, ISAS_WITH_FMA
-from support import data
+from support import data, kernels
 
 import nnc
-from nnc import _core, datasets
+from nnc import datasets
 
 
 def run_with(isa, code):
@@ -58,13 +58,12 @@ def test_all_kernels_with_fma_give_the_same_bits():
     X, Y, params = data(datasets.tutorial_architecture(), 333)
     net = datasets.tutorial_architecture()
     Z = np.linspace(-800, 800, 12345)
-    seen, before = set(), _core.cpu_info()["isa"]
+    seen = set()
     for isa in ISAS_WITH_FMA:
-        _core.select_isa(isa)
-        Y_hat, memory = nnc.full_forward_propagation(X, params, net)
-        grads = nnc.full_backward_propagation(Y_hat, Y, memory, params, net)
-        parts = [nnc.sigmoid(Z), nnc.sigmoid(Z.astype("f")), Y_hat, *grads.values()]
-        parts += [nnc.get_cost_value(Y_hat, Y), nnc.sigmoid_backward(Z, Z)]
+        with kernels(isa):
+            Y_hat, memory = nnc.full_forward_propagation(X, params, net)
+            grads = nnc.full_backward_propagation(Y_hat, Y, memory, params, net)
+            parts = [nnc.sigmoid(Z), nnc.sigmoid(Z.astype("f")), Y_hat, *grads.values()]
+            parts += [nnc.get_cost_value(Y_hat, Y), nnc.sigmoid_backward(Z, Z)]
         seen.add(b"".join(np.asarray(part).tobytes() for part in parts))
-    _core.select_isa(before)
     assert len(seen) == bool(ISAS_WITH_FMA)

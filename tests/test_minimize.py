@@ -1,5 +1,6 @@
 """_core.minimize: known solutions, SciPy's minimizer, endings, bad input, interruption, bits."""
 
+import itertools
 import os
 import signal
 import threading
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ISAS_WITH_FMA
+from support import kernels
 
 from nnc import _core
 
@@ -112,17 +114,15 @@ def test_frozen_parameters_stay():
 def test_threads_isas_and_layouts_change_no_bit(method, dtype):
     width = 30 if method == "lbfgs" else 8
     layers = [(20, width, "sigmoid", True), (width, 1, "identity", False)]
-    results, before = set(), _core.cpu_info()["isa"]
-    for isa in ISAS_WITH_FMA:
-        _core.select_isa(isa)
-        for n_threads in (1, 2, 5):
-            params, X, Y = problem(layers, 2500 if method == "lbfgs" else 200, dtype)
-            if n_threads == 2:
-                X, Y = np.asfortranarray(X), np.repeat(Y, 2, axis=1)[:, ::2]
+    results = set()
+    for isa, n_threads in itertools.product(ISAS_WITH_FMA, (1, 2, 5)):
+        params, X, Y = problem(layers, 2500 if method == "lbfgs" else 200, dtype)
+        if n_threads == 2:
+            X, Y = np.asfortranarray(X), np.repeat(Y, 2, axis=1)[:, ::2]
+        with kernels(isa):
             result = _core.minimize(params, X, Y, layers, "mean_squared_error", method, 6,
                                     n_threads=n_threads)  # fmt: skip
-            results.add(params.tobytes() + result["history"].tobytes())
-    _core.select_isa(before)
+        results.add(params.tobytes() + result["history"].tobytes())
     assert len(results) == 1
 
 

@@ -16,9 +16,10 @@ import pytest
 import trainings
 from conftest import ISAS_WITH_FMA
 from sample_networks import blobs, circles
+from support import kernels
 
 import nnc
-from nnc import Dense, Network, _core, callbacks, files, schedules
+from nnc import Dense, Network, callbacks, files, schedules
 
 NAMES = list(trainings.TRAININGS)
 
@@ -165,19 +166,16 @@ def test_other_kernels_and_threads(name, path):
     """Each epoch with other kernels that have FMA, and another number of threads."""
     if not ISAS_WITH_FMA:
         pytest.skip("no kernels with FMA")
-    before = _core.cpu_info()["isa"]
-    try:
-        _core.select_isa(ISAS_WITH_FMA[0])
+    with kernels(ISAS_WITH_FMA[0]):
         expected = trainings.run(name, extra=nothing)
-        for epoch in range(1, 6):
-            _core.select_isa(ISAS_WITH_FMA[epoch % len(ISAS_WITH_FMA)])
-            with pytest.raises(Interruption):
-                trainings.run(
-                    name, path, extra=interrupt(epoch), n_threads=epoch % 3 + 1, checkpoint_every=1
-                )
+    for epoch in range(1, 6):
+        isa = ISAS_WITH_FMA[epoch % len(ISAS_WITH_FMA)]
+        with kernels(isa), pytest.raises(Interruption):
+            trainings.run(
+                name, path, extra=interrupt(epoch), n_threads=epoch % 3 + 1, checkpoint_every=1
+            )
+    with kernels(ISAS_WITH_FMA[-1]):
         assert trainings.run(name, path, extra=nothing) == expected
-    finally:
-        _core.select_isa(before)
 
 
 def test_another_thread_than_the_main_one(unbroken, path):

@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from support import kernels
 from wasm_network import WASM, WasmNetwork, load
 
 import nnc
-from nnc import _core
 from nnc.datasets import tutorial_moons
 
 RNG = np.random.default_rng(7)
@@ -57,10 +57,8 @@ def numbers(text):
 @pytest.fixture
 def baseline():
     """The kernels without FMA, which WebAssembly has none of."""
-    before = nnc.cpu_info()["isa"]
-    _core.select_isa("baseline")
-    yield
-    _core.select_isa(before)
+    with kernels("baseline"):
+        yield
 
 
 # ------------------------------------------------------------------------------ the data

@@ -12,10 +12,10 @@ import pytest
 from conftest import ISAS_WITH_FMA
 from hypothesis import given
 from hypothesis import strategies as st
-from support import architecture, data, networks
+from support import architecture, data, kernels, networks
 
 import nnc
-from nnc import _core, datasets, reference
+from nnc import datasets, reference
 
 MOONS = datasets.tutorial_moons()
 MOONS_NET = datasets.tutorial_architecture()
@@ -90,7 +90,6 @@ def test_random_networks_follow_numpy(nn_architecture, m, seed):
 @given(networks(max_width=40), st.integers(1, 700), st.sampled_from([np.float64, np.float32]))
 def test_threads_kernels_and_layouts_change_no_bit(nn_architecture, m, dtype):
     X, Y, _ = data(nn_architecture, m, m)
-    before = nnc.cpu_info()["isa"]
     work = (nn_architecture, 5, 0.1)
     expected = bits(nnc.train(X, Y, *work, dtype=dtype, n_threads=1))
     for n_threads in (2, 3, 4, 7, 8, 16):
@@ -102,12 +101,9 @@ def test_threads_kernels_and_layouts_change_no_bit(nn_architecture, m, dtype):
         bits(nnc.train(np.asfortranarray(X), np.repeat(Y, 2, axis=1)[:, ::2], *work, dtype=dtype))
         == expected
     )
-    try:
-        for isa in ISAS_WITH_FMA:
-            _core.select_isa(isa)
+    for isa in ISAS_WITH_FMA:
+        with kernels(isa):
             assert bits(nnc.train(X, Y, *work, dtype=dtype)) == expected
-    finally:
-        _core.select_isa(before)
 
 
 def test_a_large_parallel_run_is_the_same_as_a_serial_one():
