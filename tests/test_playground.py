@@ -184,7 +184,7 @@ def test_no_label_or_name_leaves_its_place():
     names = ['</SCRIPT foo="', "<title></title>"]
     page = nnc.playground(X, np.array(nasty)[np.arange(60) % 3], feature_names=names)
     scripts = Scripts(page.html)
-    assert list(scripts.found) == ["data", *(f"script {i}" for i in range(1, 7))]
+    assert list(scripts.found) == ["data", *(f"script {i}" for i in range(1, 8))]
     assert told(page)["features"] == names
     assert told(page)["classes"] == sorted(nasty)
     shipped = base64.b64decode(told(page)["core"])

@@ -3,12 +3,6 @@
 // Matrices as tables that one can walk through: shaded by sign and size, one cell in the order of
 // Tab, arrow keys from there. Only the first rows and columns of a large one are in the data.
 
-function element(tag, properties, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 // A number as it is in the data, where what JSON lacks is a string such as "NaN".
 function exact(value) {
   return String(Number(value)).replaceAll("-", "−");

@@ -1,12 +1,6 @@
 // view.js - the page's words and pictures of the present state.
 "use strict";
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 // --------------------------------------------------------------------------------- words
 
 // say what everybody should read, tell those who do not see the figures.
