@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -337,9 +336,3 @@ class EngineOptimizer(Optimizer):
     def end_epoch(self, samples: int, engine: _core.Engine) -> None:
         """Count the epoch."""
         self.epochs += 1
-
-
-def with_options(spec: optimizers.Gradient, **options: Any) -> optimizers.Gradient:
-    """Return an optimizer with those of its options that are not None replaced."""
-    given = {name: value for name, value in options.items() if value is not None}
-    return dataclasses.replace(spec, **given) if given else spec

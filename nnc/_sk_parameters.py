@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -16,7 +17,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from nnc import _core, losses, optimizers
 from nnc._arguments import Array
-from nnc._sk_optimizers import EngineOptimizer, Optimizer, ScikitOptimizer, with_options
+from nnc._sk_optimizers import EngineOptimizer, Optimizer, ScikitOptimizer
 
 # scikit-learn's four, and the engine's others.
 ACTIVATIONS = {"identity", "logistic", "tanh", "relu"} | set(_core.ACTIVATIONS) - {
@@ -195,6 +196,6 @@ def new_optimizer(model: Any) -> Optimizer:
             "solver: ema_decay has no use here, as coefs_ are the parameters themselves; leave it "
             "out, or use nnc.Network"
         )
-    return EngineOptimizer(
-        with_options(spec, clip_value=model.clip_value, clip_norm=model.clip_norm)
-    )
+    asked = {"clip_value": model.clip_value, "clip_norm": model.clip_norm}
+    clips = {name: value for name, value in asked.items() if value is not None}
+    return EngineOptimizer(dataclasses.replace(spec, **clips))
